@@ -16,3 +16,9 @@ def slot_length_us(zone: ZoneInfo) -> int:
     offsets = {zone.utcoffset(_WINTER), zone.utcoffset(_SUMMER)}
     whole = all(offset is not None and offset.total_seconds() % S_PER_HOUR == 0 for offset in offsets)
     return US_PER_HOUR if whole else QUARTER_HOUR_US
+
+
+def widen_to_slots(start_us: int, end_us: int, zone: ZoneInfo) -> tuple[int, int]:
+    """Edges [µs] of the slots that contain the ends of a range."""
+    length_us = slot_length_us(zone)
+    return start_us - start_us % length_us, end_us + -end_us % length_us

@@ -64,14 +64,15 @@ class _Timeline:
         """Amounts of the spans that end by an instant, of this and earlier devices, and the part of the span that contains it."""
         instant = np.clip(instant_us, self._origin, self._origin + self._width - 1)
         position = np.searchsorted(self._key, device * self._width + (instant - self._origin), side="right")
-        whole = self._before[position]
+        whole: Ints = self._before[position]
         if not len(self._key):
-            return whole, np.zeros(whole.shape)
+            return whole, np.zeros(whole.shape, dtype=np.float64)
         inside = np.minimum(position, len(self._key) - 1)
         start, end = self._start[inside], self._end[inside]
         cut = (position < len(self._key)) & (self._device[inside] == device) & (start < instant)
         share = np.where(cut, (instant - start) / np.maximum(end - start, 1), 0.0)
-        return whole, self._amounts[inside] * share[:, None]
+        part: Floats = self._amounts[inside] * share[:, None]
+        return whole, part
 
 
 @dataclass(slots=True)

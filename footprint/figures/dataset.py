@@ -94,7 +94,11 @@ def _connect() -> duckdb.DuckDBPyConnection:
     """A connection of this process's DuckDB, which holds nothing but views of Arrow tables."""
     with _engine_lock:
         if not _engine:
-            config = {"memory_limit": MAX_QUERY_MEMORY, "threads": MAX_THREADS, "autoinstall_known_extensions": False}
+            config: dict[str, str | bool | int | float | list[str]] = {
+                "memory_limit": MAX_QUERY_MEMORY,
+                "threads": MAX_THREADS,
+                "autoinstall_known_extensions": False,
+            }
             _engine.append(duckdb.connect(":memory:", config=config))
         return _engine[0].cursor()
 
@@ -324,10 +328,14 @@ def _needed_columns(layout: str, texts: Iterable[str]) -> list[str]:
     return [name for name in _LAYOUTS[layout].schema.names if name == "start_s" or name in words]
 
 
-def integers(column: pa.ChunkedArray) -> NDArray[np.int64] | NDArray[np.object_]:
-    """Integers of a column: int64, or Python integers where a decimal of 128 bits exceeds it."""
-    if not pa.types.is_decimal(column.type):
-        return column.to_numpy().astype(np.int64, copy=False)
+def integers(column: pa.ChunkedArray) -> Ints:
+    """Integers of 64 bits of a column: keys, periods, instants."""
+    values: Ints = column.to_numpy().astype(np.int64, copy=False)
+    return values
+
+
+def sums_of(column: pa.ChunkedArray) -> Ints | NDArray[np.object_]:
+    """Sums of a column: int64, or Python integers where a decimal of 128 bits exceeds them."""
     values = column.combine_chunks()
     chunk = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
     words = np.frombuffer(chunk.buffers()[1], dtype="<i8").reshape(-1, 2)[chunk.offset : chunk.offset + len(chunk)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -18,8 +18,8 @@ from footprint.attribution.array_types import Ints
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.units import US_PER_S
-from footprint.figures.cell_table import AMOUNTS, NAME_COLUMNS, CellTable, build_table
-from footprint.figures.dataset import Dataset, Ranges, integers
+from footprint.figures.cell_table import AMOUNTS, NAME_COLUMNS, Amounts, CellTable, build_table
+from footprint.figures.dataset import Dataset, Ranges, integers, sums_of
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
@@ -50,7 +50,7 @@ class CellSource:
         """Length of a slot [µs]."""
         return slot_length_us(self.config.timezone)
 
-    def numbers(self, texts: set[str]) -> dict[str, int]:
+    def numbers(self, texts: Set[str]) -> dict[str, int]:
         """Number of each text that the store knows."""
         if not texts:
             return {}
@@ -116,13 +116,13 @@ def gather_cells(
     rows = source.dataset.sums("energy", slot_ranges_s(periods), [*keys, "basis"], measures, condition)
     basis_ids, basis_codes = np.unique(integers(rows[f"key{len(keys)}"]), return_inverse=True)
     bases = load_bases(source.view, basis_ids.tolist())
-    columns_read = [integers(rows[name]) for name in AMOUNTS]
+    sums: list[Amounts] = [sums_of(rows[name]) for name in AMOUNTS]
     return build_table(
         integers(rows["period"]),
         {name: source.texts(integers(rows[f"key{index}"])) for index, name in enumerate(names)},
         (basis_codes, [bases[number] for number in basis_ids.tolist()]),
-        np.stack(columns_read, axis=1),
-        integers(rows["divided"]),
+        np.stack(sums, axis=1),  # type: ignore[arg-type]
+        sums_of(rows["divided"]).astype(np.int64),
     )
 
 

@@ -18,7 +18,7 @@ from footprint.attribution.largest_remainder import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period, widen_to_months
 from footprint.figures.cell_table import NAME_COLUMNS, Amounts, CellTable, build_table
-from footprint.figures.dataset import integers
+from footprint.figures.dataset import integers, sums_of
 from footprint.figures.energy_cells import CellSource, filter_sql, slot_ranges_s
 
 UseCase = tuple[str, str, str]  # use case, model, charter
@@ -52,7 +52,8 @@ def month_weights(source: CellSource, months: Sequence[tuple[int, int]], where: 
     )
     columns = [source.texts(integers(rows[f"key{index}"])) for index in range(4)]
     names = [[texts[code] for code in codes.tolist()] for codes, texts in columns]
-    period, active_uj, slots = (integers(rows[name]).tolist() for name in ("period", "active_uj", "slots"))
+    period, slots = (integers(rows[name]).tolist() for name in ("period", "slots"))
+    active_uj = sums_of(rows["active_uj"]).tolist()
     weights: Weights = defaultdict(dict)
     for month, service, use_case, model, charter, energy_uj, hours in zip(period, *names, active_uj, slots, strict=True):
         if use_case in (IDLE_NAME, UNATTRIBUTED_NAME):

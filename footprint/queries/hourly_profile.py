@@ -7,7 +7,7 @@ from collections import defaultdict
 from footprint.config import Config
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import UJ_PER_KWH, US_PER_S
-from footprint.figures.dataset import ENERGY_SQL, integers
+from footprint.figures.dataset import ENERGY_SQL, integers, sums_of
 from footprint.figures.energy_cells import CellSource, filter_sql
 from footprint.impact.factor_book import shipped_book
 from footprint.ledger.ledger_view import LedgerView
@@ -49,7 +49,7 @@ def hourly_energy(
             if not slots:
                 continue
             rows = source.dataset.sums(layout, slots, [], {"energy_uj": f"SUM({energy})"}, condition, slots_only=True)
-            for slot, energy_in_slot in zip(*(integers(rows[name]).tolist() for name in ("period", "energy_uj")), strict=True):
+            for slot, energy_in_slot in zip(integers(rows["period"]).tolist(), sums_of(rows["energy_uj"]).tolist(), strict=True):
                 local = to_datetime(slot * US_PER_S).astimezone(config.timezone)
                 energy_uj[local.date().isoformat(), local.hour] += energy_in_slot
     return {hour: energy / UJ_PER_KWH for hour, energy in sorted(energy_uj.items())}

@@ -230,17 +230,11 @@ def compact(store: Store, zone: ZoneInfo, now_us: int, *, everything: bool = Fal
     A month's days and sums change in one transaction. ``everything`` also looks at months in which nothing changed.
     """
     made, wanted = 0, zone_fingerprint(zone)
+    outdated = _BLOCK.c.zone.not_in((wanted, WITHOUT_SUMS)) | ((_BLOCK.c.tier == DAY) & (_BLOCK.c.dead != ""))
+    extent = select(_BLOCK.c.first_s, _BLOCK.c.last_s)
     with store.read() as connection:
-        extents = [
-            *connection.execute(select(_BLOCK.c.first_s, _BLOCK.c.last_s).where(_BLOCK.c.id.in_(_closed_blocks(connection)))),
-            *connection.execute(
-                select(_BLOCK.c.first_s, _BLOCK.c.last_s).where(
-                    True
-                    if everything
-                    else _BLOCK.c.zone.not_in((wanted, WITHOUT_SUMS)) | ((_BLOCK.c.tier == DAY) & (_BLOCK.c.dead != ""))
-                )
-            ),
-        ]
+        extents = list(connection.execute(extent.where(_BLOCK.c.id.in_(_closed_blocks(connection)))))
+        extents += connection.execute(extent if everything else extent.where(outdated)).all()
     months = sorted({month_start_s(zone, instant) for first, last in extents for instant in (first, last - 1)})
     for start in months:
         with store.begin() as connection:

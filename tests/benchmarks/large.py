@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+from footprint.aggregation.rollups import rebuild
 from sqlalchemy import Connection
 
 from footprint.aggregation.calculation_basis import basis_at
 from footprint.aggregation.result_writer import RESERVED_USE_CASES
-from footprint.aggregation.rollups import rebuild
 from footprint.config import Config, parse_config
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import shipped_book

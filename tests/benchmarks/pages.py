@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from footprint.calendar.rollup_ranges import local_day, midnight_s
+
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.figures import Query, run_query

@@ -131,9 +131,7 @@ def fill(store: Store, facts: Config, seed: int, days: int = DAYS, largest: int 
     with store.begin() as connection:
         for number, host in enumerate("abc", 1):
             stream = {"id": number, "host_id": names[host], "device_id": names["gpu:0"], "component": "gpu", "model": ""}
-            store.insert_new(
-                connection, schema.Stream, [stream | {"quantity": "energy", "grade": "counter", "source": "x"}]
-            )
+            store.insert_new(connection, schema.Stream, [stream | {"quantity": "energy", "grade": "counter", "source": "x"}])
         for day in (FIRST_DAY, FIRST_DAY + days - 1):
             times = {"first_us": day * 86_400_000_000, "last_us": (day + 1) * 86_400_000_000 - 1}
             store.insert_new(connection, schema.StreamDay, [{"stream_id": 1, "day": day, "version": 1, **times}])

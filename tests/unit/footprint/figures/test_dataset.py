@@ -221,7 +221,9 @@ def test_figures_follow_every_change_of_the_ledger(store: Store, tmp_path: Path)
 def test_windows_are_divided_over_slots_once_and_lose_no_request(store: Store, tmp_path: Path) -> None:
     facts = config()
     lines = ["start,end,service,use_case,model,requests,input_tokens,output_tokens,id"]
-    lines += [f"{DAY_S + n * 5000},{DAY_S + n * 5000 + 9000 + n * 40_000},chat,window,,{n + 2},{n * 700},70,w{n}" for n in range(20)]
+    lines += [
+        f"{DAY_S + n * 5000},{DAY_S + n * 5000 + 9000 + n * 40_000},chat,window,,{n + 2},{n * 700},70,w{n}" for n in range(20)
+    ]
     import_files(store, facts, tmp_path, energy_lines(DAY_S, 86_400, 600), lines)
     compute(store, facts)
     for every in ("all", "hour", "day", "month"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from footprint.aggregation.calculation_basis import basis_at
 from footprint.attribution.largest_remainder import split_integer
 from footprint.config import parse_config
-from footprint.figures.cell_table import AMOUNTS, CellKey, CellTable, NAME_COLUMNS, build_table
+from footprint.figures.cell_table import AMOUNTS, NAME_COLUMNS, CellKey, CellTable, build_table
 from footprint.figures.idle_redistribution import Weights, redistribute_idle
 from footprint.impact.factor_book import shipped_book
 
