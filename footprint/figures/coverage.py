@@ -56,7 +56,8 @@ class _Timeline:
     def between(self, device: Ints, low_us: Ints, high_us: Ints) -> Floats:
         """Amounts in [low, high) of devices, shape (m, k); a span that an end cuts counts in proportion to time."""
         high_us = np.maximum(high_us, low_us)
-        (low_whole, low_part), (high_whole, high_part) = self._until(device, low_us), self._until(device, high_us)
+        low_whole, low_part = self._until(device, low_us)
+        high_whole, high_part = self._until(device, high_us)
         difference: Floats = (high_whole - low_whole).astype(np.float64) + (high_part - low_part)
         return difference
 
@@ -71,8 +72,7 @@ class _Timeline:
         start, end = self._start[inside], self._end[inside]
         cut = (position < len(self._key)) & (self._device[inside] == device) & (start < instant)
         share = np.where(cut, (instant - start) / np.maximum(end - start, 1), 0.0)
-        part: Floats = self._amounts[inside] * share[:, None]
-        return whole, part
+        return whole, np.asarray(self._amounts[inside] * share[:, None], dtype=np.float64)
 
 
 @dataclass(slots=True)

@@ -117,6 +117,7 @@ def open_result(
 
     ``by_slot`` keeps coverage within the periods, slot by slot.
     """
+    check_bounds(query, config.timezone)
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, book or load_factor_book(store))
         extent = source.view.extent_us()
@@ -129,7 +130,6 @@ def open_result(
         if start_us >= end_us + closing:
             yield None
             return
-        check_bounds(query, config.timezone)
         periods = split_by_period(query.every, start_us, max(end_us, start_us + 1), config.timezone)
         summed = _periods_to_sum(source, periods, query)
         groups, sums = group_cells(source, query, summed)
