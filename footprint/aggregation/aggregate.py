@@ -1,20 +1,28 @@
 """Aggregation run: selects outdated days, computes and stores them.
 
-A day is outdated if it is missing, provisional, or computed from inputs that have changed since.
+A day is outdated if it is missing, provisional, or computed from inputs that have changed since. A run looks at dirty days and at
+those that rest on them. It looks at every day where the facts, the factors or the method changed since all were last compared.
 
 The selection comes from the store, never from memory: the scheduler and `footprint aggregate` call the same function.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation.dirty_days import (
+    compared_basis,
+    comparison_basis,
+    finish,
+    forget_comparison,
+    read_dirty_days,
+    select_all,
+    shards_to_compare,
+)
 from footprint.aggregation.executors import (
     ComputedDay,
     compute_host_days,
@@ -22,16 +30,15 @@ from footprint.aggregation.executors import (
     compute_service_days,
     open_executor,
 )
-from footprint.aggregation.host_day import HostAggregator
-from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_day
-from footprint.aggregation.service_day import service_days, service_fingerprint
+from footprint.aggregation.shard_comparison import ShardComparison
 from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
+from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ingest import AGENT_KIND
-from footprint.ledger.ledger_view import LedgerView, fingerprint
+from footprint.ledger.retention import ERASED_UNTIL
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_writer import compact
@@ -49,8 +56,10 @@ class AggregationSummary:
     computed: int = 0
     unchanged: int = 0
     removed: int = 0
-    provisional: int = 0
+    provisional: int = 0  # of all stored shards, after the run
     kept_facts: int = 0  # of those unchanged: sealed days that an edit without a date does not change
+    unmarked: int = 0  # outdated although nothing marked them: a defect, or a store changed from outside
+    faults: list[str] = field(default_factory=list)  # figures that are lost: nothing can compute them
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,9 +72,13 @@ def aggregate(
     to_us: int | None = None,
     *,
     force: bool = False,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> AggregationSummary:
     """Compute every day that is missing or outdated; with ``force`` also the up-to-date days of [from, to).
+
+    Dirty days select what is compared. With ``force``, ``verify`` or a range, and where the basis of all days changed, every day
+    is compared (every day of the range).
 
     Raises
     ------
@@ -73,26 +86,23 @@ def aggregate(
         If rows do not sum to the readings; nothing of that day is stored.
     """
     summary = AggregationSummary()
-    run = _AggregationRun(store, config, book, now_us, summary, progress)
-    with store.read() as connection:
-        run.read(connection)
-        stamps = {}
-        for key, day in run.shards_in_ledger():
-            if day < run.erased_until:
-                continue  # its inputs are erased: its figures stay
-            in_range = (from_us is None or (day + 1) * US_PER_DAY > from_us) and (to_us is None or day * US_PER_DAY < to_us)
-            stamp = run.stamp_if_stale(key, day, force=force) if in_range else None
-            if stamp is not None:
-                stamps[key, day] = stamp
-        run.compute(stamps)
-        if summary.kept_facts:
-            summary.notes.append(
-                f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
-                "an edit without a date changes no sealed day; give it its date (since = …) where it is to reach them"
-            )
-        if from_us is None and to_us is None:
-            run.remove_withdrawn_shards()
+    with store.exclusive_lock("figures", wait=True):
+        run = _AggregationRun(store, config, book, now_us, summary, progress)
+        with store.read() as connection:
+            run.read(connection, everything=force or verify or from_us is not None or to_us is not None)
+            run.compute(run.outdated_shards(from_us, to_us, force=force))
+            if from_us is None and to_us is None:
+                run.remove_withdrawn_shards()
+                run.finish()
     compact(store, config.timezone, now_us)
+    if summary.kept_facts:
+        summary.notes.append(
+            f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
+            "an edit without a date changes no sealed day; give it its date (since = …) where it is to reach them"
+        )
+    if summary.unmarked:
+        summary.notes.append(f"{summary.unmarked} days of hosts and services were outdated although nothing marked them as dirty")
+    summary.notes += summary.faults
     return summary
 
 
@@ -102,76 +112,65 @@ class _AggregationRun:
     ) -> None:
         self.store, self.config, self.book, self.now_us = store, config, book, now_us
         self.summary, self.progress = summary, progress
+        self.basis = comparison_basis(config, book)
+        self.marked: set[tuple[ShardKey, int]] | None = None  # of a run that compares all days under the basis of the last one
 
-    def read(self, connection: Connection) -> None:
-        """Read the state of the ledger and of the stored shards."""
-        self.view = LedgerView(self.store, connection)
-        self.logs = ServiceLogs(self.view, self.config)
-        shard, batch = table(schema.Shard), table(schema.Batch)
-        self.known = {
-            (ShardKey.parse(row.members), row.day): (row.fingerprint, bool(row.provisional), row.facts)
-            for row in connection.execute(
-                select(shard.c.members, shard.c.day, shard.c.fingerprint, shard.c.provisional, shard.c.facts)
-            )
-        }
-        self.erased_until = int(self.store.meta(connection).get("erased_until", -(2**31)))
-        sealed = table(schema.Sealed)
-        self.sealed = {
-            (ShardKey.parse(row.source), row.day) for row in connection.execute(select(sealed.c.source, sealed.c.day).distinct())
-        }
-        self.live_batch_names = {
-            row.name for row in connection.execute(select(batch.c.name).where(batch.c.kind == AGENT_KIND).distinct())
-        }
-        self.hosts = {
-            name: HostAggregator(self.view, self.config, self.book, self.logs, name) for name in sorted(self.view.streams())
-        }
-
-    def shards_in_ledger(self) -> Iterator[tuple[ShardKey, int]]:
-        """Every shard that the ledger calls for, in order of time: a day may rest on statistics of the days before."""
-        shards = [(day, ShardKey("host", name)) for name, host in self.hosts.items() for day in host.days()]
-        shards += [(day, ShardKey("service", name)) for name in self.view.service_days() for day in service_days(self.view, name)]
-        return ((key, day) for day, key in sorted(shards))
-
-    def stamp_if_stale(self, key: ShardKey, day: int, *, force: bool) -> ShardStamp | None:
-        """Stamp under which a shard is to be computed; None where it is up to date."""
-        if key.kind == "host":
-            current = self.hosts[key.name].fingerprint(day)
+    def read(self, connection: Connection, *, everything: bool) -> None:
+        """Read the dirty days and select what to compare: all days with ``everything`` or where the basis changed."""
+        self.connection = connection
+        self.erased_until = int(self.store.meta(connection).get(ERASED_UNTIL, -(2**31)))
+        self.dirty = read_dirty_days(self.store, connection, (self.now_us - CLOSING_DELAY_US) // US_PER_DAY)
+        self.comparison = ShardComparison(self.store, connection, self.config, self.book)
+        compared = compared_basis(connection)
+        marked = shards_to_compare(self.comparison, self.dirty) if compared == self.basis else None
+        self.compares_all = everything or marked is None
+        if marked is not None and not everything:
+            self.selection = marked
+            return
+        if marked is None:
+            forget_comparison(self.store)
         else:
-            current = service_fingerprint(self.view, self.config, key.name, day)
+            self.marked = marked.shards
+            self.comparison = ShardComparison(self.store, connection, self.config, self.book)
+        self.selection = select_all(self.comparison)
+
+    def outdated_shards(self, from_us: int | None, to_us: int | None, *, force: bool) -> dict[tuple[ShardKey, int], ShardStamp]:
+        """Stamps of the shards to be computed, in order of time: a day may rest on statistics of the days before."""
+        stamps = {}
+        for key, day in sorted(self.selection.shards, key=lambda shard: (shard[1], shard[0])):
+            if (from_us is not None and (day + 1) * US_PER_DAY <= from_us) or (to_us is not None and day * US_PER_DAY >= to_us):
+                continue
+            if not self.comparison.is_called_for(key, day):
+                continue
+            if day < self.erased_until:  # its requests are erased: its figures stay
+                if (key, day) not in self.selection.stored:
+                    date = format_instant(day * US_PER_DAY)[:10]
+                    self.summary.faults.append(
+                        f"the figures of {key.text} of {date} are missing, and the requests that they rest on are erased: "
+                        "restore them from a backup (footprint restore)"
+                    )
+                continue
+            stamp = self._stamp_if_outdated(key, day, force=force)
+            if stamp is not None:
+                stamps[key, day] = stamp
+        return stamps
+
+    def _stamp_if_outdated(self, key: ShardKey, day: int, *, force: bool) -> ShardStamp | None:
+        """Stamp under which a shard is to be computed; None where it is up to date."""
+        current = self.comparison.fingerprint(key, day)
         if not current:
             return None
-        provisional = self._is_live(key, day) and self.now_us < (day + 1) * US_PER_DAY + CLOSING_DELAY_US
-        self.summary.provisional += provisional
-        stored = self.known.get((key, day))
-        if not force and stored is not None and stored[:2] == (current, provisional):
+        provisional = self.now_us < (day + 1) * US_PER_DAY + CLOSING_DELAY_US and self._is_live(key, day)
+        stored = self.selection.stored.get((key, day))
+        verdict = self.comparison.verdict(key, day, current, stored)
+        is_current = verdict == "current" and stored is not None and stored.provisional == provisional
+        if verdict == "kept" or (is_current and not force):
+            self.summary.kept_facts += verdict == "kept"
             self.summary.unchanged += 1
             return None
-        edited = stored is not None and stored[0] != current and (key, day) in self.sealed
-        if stored is not None and edited and stored[2] and self._keeps_facts(key, day, stored[2]):
-            self.summary.kept_facts += 1
-            self.summary.unchanged += 1
-            return None
-        return ShardStamp(key, day, current, self.now_us, provisional, self._facts_print(key, day))
-
-    def _keeps_facts(self, key: ShardKey, day: int, stored_facts: str) -> bool:
-        """Whether a sealed day still rests on the readings, requests, factors, method and dated facts that it was computed from.
-
-        Any other difference is an edit without a date, which changes no sealed day.
-        """
-        services = json.loads(stored_facts)["services"]
-        return self._facts_print(key, day, services) == stored_facts
-
-    def _facts_print(self, key: ShardKey, day: int, services: list[str] | None = None) -> str:
-        dated = self.config.dated_digest(day * US_PER_DAY, (day + 1) * US_PER_DAY)
-        if key.kind == "host":
-            host = self.hosts[key.name]
-            service_names = host.services if services is None else services
-            ledger_states = [host.data(near_day, tuple(service_names)) for near_day in (day - 1, day, day + 1)]
-            state = fingerprint([METHOD_VERSION, self.book.digest(), dated, *ledger_states])
-        else:
-            service_names = []
-            state = fingerprint([METHOD_VERSION, dated, self.view.service_days()[key.name][day]])
-        return json.dumps({"services": service_names, "state": state}, sort_keys=True)
+        if not is_current and self.compares_all and self.marked is not None and (key, day) not in self.marked:
+            self.summary.unmarked += 1
+        return ShardStamp(key, day, current, self.now_us, provisional, self.comparison.facts_print(key, day))
 
     def compute(self, stamps: dict[tuple[ShardKey, int], ShardStamp]) -> None:
         """Compute shards, here or in workers, and store each as it comes."""
@@ -189,9 +188,9 @@ class _AggregationRun:
         if workers is None:
             for key, day in sorted(stamps, key=lambda shard: (shard[1], shard[0])):
                 if key.kind == "host":
-                    yield from compute_host_days(self.hosts[key.name], key, [day])
+                    yield from compute_host_days(self.comparison.host(key.name), key, [day])
                 else:
-                    yield from compute_service_days(self.view, self.config, key, [day])
+                    yield from compute_service_days(self.comparison.view, self.config, key, [day])
             return
         days_by_key: dict[ShardKey, list[int]] = {}
         for key, day in sorted(stamps):
@@ -200,10 +199,21 @@ class _AggregationRun:
 
     def _is_live(self, key: ShardKey, day: int) -> bool:
         """Whether more data may still arrive: an agent or a gateway shipped for that day; imports are closed at once."""
-        return f"{key.text} {day}" in self.live_batch_names
+        batch = table(schema.Batch)
+        of_day = (batch.c.kind == AGENT_KIND) & (batch.c.name == f"{key.text} {day}")
+        return self.connection.execute(select(batch.c.id).where(of_day).limit(1)).first() is not None
 
     def remove_withdrawn_shards(self) -> None:
         """Remove shards that the ledger no longer calls for after a withdrawal."""
-        for key, day in sorted(self.known.keys() - set(self.shards_in_ledger())):
-            remove_shard(self.store, key, day)
-            self.summary.removed += 1
+        for key, day in sorted(self.selection.shards & self.selection.stored.keys()):
+            if not self.comparison.is_called_for(key, day):
+                remove_shard(self.store, key, day)
+                self.summary.removed += 1
+
+    def finish(self) -> None:
+        """Clear the marks that the run saw, and record that all days were compared."""
+        finish(self.store, self.dirty, self.selection.states, self.basis if self.compares_all else "")
+        shard = table(schema.Shard)
+        with self.store.read() as connection:
+            provisional = select(func.count()).select_from(shard).where(shard.c.provisional.is_(True))
+            self.summary.provisional = int(connection.execute(provisional).scalar_one())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.request_logs import request_keys
 from footprint.aggregation.result_tables import charter_of
 from footprint.attribution.array_types import Ints
@@ -27,10 +27,10 @@ def service_days(view: LedgerView, service: str) -> list[int]:
 
 def service_fingerprint(view: LedgerView, config: Config, service: str, day: int) -> str:
     """Fingerprint of everything that the counts of a day are computed from."""
-    days = view.service_days().get(service, {})
-    if day not in days:
+    versions = view.service_versions(service, day, day)
+    if not versions:
         return ""
-    return fingerprint([METHOD_VERSION, config.facts_digest(), service, day, days[day][1]])
+    return fingerprint([METHOD_VERSION, METHOD_REVISION, config.facts_digest(), service, day, versions[0][1]])
 
 
 def counting_instant(requests: RequestColumns) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,12 +40,17 @@ def aggregate(
     from_: FromOption = None,
     to: ToOption = None,
     all_: Annotated[bool, typer.Option("--all", help="Compute every day again.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every day with the ledger, not only those that changed.")
+    ] = False,
     min_coverage: MinCoverage = None,
     config: ConfigOption = None,
 ) -> int:
     """Compute attribution and impact for the days that need it.
 
-    With --from or --to, compute the days between them again.
+    A run looks at the days that changed since the last one and at those that rest on them. It looks at all days where facts,
+    factors or the method changed, and with --verify, which exits with 6 where figures are lost. With --from or --to, compute the
+    days between them again.
     """
     from footprint.aggregation.aggregate import aggregate as compute
     from footprint.figures.query import parse_bound
@@ -54,7 +60,9 @@ def aggregate(
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     again = all_ or from_us is not None or to_us is not None
     with store.exclusive_lock("aggregate", wait=True):
-        summary = compute(store, facts, load_factor_book(store), now_us(), from_us, to_us, force=again, progress=_progress)
+        summary = compute(
+            store, facts, load_factor_book(store), now_us(), from_us, to_us, force=again, verify=verify, progress=_progress
+        )
     message = f"{summary.computed} days of hosts and services computed, {summary.unchanged} unchanged"
     if summary.removed:
         message += f", {summary.removed} removed"
@@ -63,6 +71,8 @@ def aggregate(
     say(message)
     for note in summary.notes:
         say(note)
+    if verify and summary.faults:
+        raise CheckFailed(f"figures of {len(summary.faults)} days of hosts and services are lost")
     if min_coverage is not None:
         _require_coverage(_coverage(facts, store, from_us, to_us), min_coverage)
     return Exit.OK
@@ -90,7 +100,7 @@ def query(
 
     facts, store = opened(config)
     query_ = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
-    result = run_query(store, facts, query_, now_us())
+    result = run_query(store, facts, replace(query_, own_traffic=True), now_us())
     columns = [*result.columns, "demonstration"] if facts.demo else result.columns
     emit(columns, [{**row, "demonstration": True} for row in result.rows], form, output)
     if not result.rows:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select, update
 
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader
-from footprint.ledger.day_versions import bump_service_days
+from footprint.ledger.day_versions import bump_service_days, mark_dirty, stream_extent
 from footprint.ledger.reading_writer import READING_COLUMNS
 from footprint.ledger.request_writer import REQUEST_COLUMNS
 from footprint.storage import schema
@@ -93,14 +93,14 @@ def _withdraw_readings(
     reading = table(schema.Reading)
     for stream_id, identity in sorted(touched.items()):
         on_day = (reading.c.stream_id == stream_id) & (reading.c.time_us >= start_us) & (reading.c.time_us < end_us)
-        low, high = connection.execute(select(func.min(reading.c.time_us), func.max(reading.c.time_us)).where(on_day)).one()
+        restored_us = connection.execute(select(reading.c.time_us).where(on_day)).scalars().all()
         remaining = other_rows
         for name, value in zip(("device", "quantity", "grade"), identity, strict=True):
             remaining = remaining.filter(pc.equal(remaining.column(name).cast(pa.string()), value))
-        times = remaining.column("time_us").to_pylist() + [time_us for time_us in (low, high) if time_us is not None]
-        # A day without readings has last_us < first_us, as in SQL.
-        values = {"first_us": min(times, default=0), "last_us": max(times, default=-1), "version": days.c.version + 1}
+        extent = stream_extent(sorted({*remaining.column("time_us").to_pylist(), *restored_us}), end_us)
+        values = {**extent, "version": days.c.version + 1, "head": days.c.head + 1}
         connection.execute(update(days).where(days.c.stream_id == stream_id, days.c.day == day).values(**values))
+    mark_dirty(store, connection, "host", [(ids[host], day)])
     return len(rows) - len(restored)
 
 

@@ -89,7 +89,7 @@ def _closed_days(view: LedgerView, last_day: int) -> Iterable[tuple[str, list[tu
         closed = {day: state for day, state in sorted(states.items()) if day <= last_day}
         yield f"host {host}", [(day, fingerprint(sorted(state))) for day, state in closed.items()]
     for service, days in sorted(view.service_days().items()):
-        versions = {day: version for day, (_, version) in sorted(days.items()) if day <= last_day}
+        versions = {day: version for day, (_, version, _) in sorted(days.items()) if day <= last_day}
         yield f"service {service}", [(day, fingerprint([version])) for day, version in versions.items()]
     event = table(schema.Event)
     day_of = (event.c.at_us // US_PER_DAY).label("day")

@@ -1,16 +1,47 @@
-"""Versions of days: each change bumps the version, so the store alone shows which days to recompute."""
+"""Versions of days: each change bumps the version, so the store alone shows which days to recompute.
+
+The same transaction marks the day of the host or service as dirty: the next aggregation looks at it and at the days that rest
+on it, and at no others.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
 import numpy as np
-from sqlalchemy import Connection, case
+from sqlalchemy import Connection, case, select
 
 from footprint.attribution.array_types import Ints
-from footprint.core.units import US_PER_DAY
+from footprint.core.units import US_PER_DAY, US_PER_HOUR
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
+HEAD_US = 2 * US_PER_HOUR  # requests that start in it are the head of their day
+_STREAMS_PER_STATEMENT = 10_000
 _MAX_DAYS = 400  # of a longer request, only this many days and the last one are bumped
+
+
+def mark_dirty(store: Store, connection: Connection, kind: Literal["host", "service"], days: Iterable[tuple[int, int]]) -> None:
+    """Mark (name id, UTC day) of hosts or services as changed; the version grows with every mark."""
+    rows = [{"kind": kind, "name_id": name_id, "day": day, "version": 1} for name_id, day in sorted(set(days))]
+    if rows:
+        version = table(schema.DirtyDay).c.version + 1
+        insert = store.insert(schema.DirtyDay)
+        connection.execute(
+            insert.on_conflict_do_update(index_elements=["kind", "name_id", "day"], set_={"version": version}), rows
+        )
+
+
+def mark_streams_dirty(store: Store, connection: Connection, stream_days: Iterable[tuple[int, int]]) -> None:
+    """Mark the hosts' days of (stream id, UTC day)."""
+    stream, pairs = table(schema.Stream), set(stream_days)
+    ids = sorted({stream_id for stream_id, _ in pairs})
+    hosts: dict[int, int] = {}
+    for start in range(0, len(ids), _STREAMS_PER_STATEMENT):
+        in_slice = stream.c.id.in_(ids[start : start + _STREAMS_PER_STATEMENT])
+        hosts |= {row.id: row.host_id for row in connection.execute(select(stream.c.id, stream.c.host_id).where(in_slice))}
+    mark_dirty(store, connection, "host", {(hosts[stream_id], day) for stream_id, day in pairs})
 
 
 def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time_us: Ints) -> None:
@@ -24,20 +55,32 @@ def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time
     day = time_us // US_PER_DAY
     first = np.flatnonzero((np.diff(stream_id, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0))
     last = np.append(first[1:], len(day)) - 1
-    columns = (stream_id[first], day[first], time_us[first], time_us[last])
+    second_us = np.where(last > first, time_us[np.minimum(first + 1, len(day) - 1)], (day[first] + 1) * US_PER_DAY)
+    columns = (stream_id[first], day[first], time_us[first], second_us, time_us[last])
     rows = [
-        {"stream_id": stream, "day": on_day, "first_us": first_us, "last_us": last_us, "version": 1}
-        for stream, on_day, first_us, last_us in zip(*(column.tolist() for column in columns), strict=True)
+        {"stream_id": stream, "day": on_day, "first_us": at_us, "second_us": then_us, "last_us": last_us, "version": 1, "head": 1}
+        for stream, on_day, at_us, then_us, last_us in zip(*(column.tolist() for column in columns), strict=True)
     ]
     target = table(schema.StreamDay)
     insert = store.insert(schema.StreamDay)
     new, empty = insert.excluded, target.c.last_us < target.c.first_us
+    second = store.least(store.greatest(target.c.first_us, new.first_us), target.c.second_us, new.second_us)
     widened = {
         "first_us": case((empty, new.first_us), else_=store.least(target.c.first_us, new.first_us)),
+        "second_us": case((empty, new.second_us), else_=second),
         "last_us": case((empty, new.last_us), else_=store.greatest(target.c.last_us, new.last_us)),
         "version": target.c.version + 1,
+        "head": target.c.head + case((empty | (new.first_us < target.c.second_us), 1), else_=0),
     }
     connection.execute(insert.on_conflict_do_update(index_elements=["stream_id", "day"], set_=widened), rows)
+    mark_streams_dirty(store, connection, ((row["stream_id"], row["day"]) for row in rows))
+
+
+def stream_extent(times_us: Sequence[int], end_us: int) -> dict[str, int]:
+    """First, second and last of the instants of a day, in order; the day ends at ``end_us``. Without any, last before first."""
+    if not times_us:
+        return {"first_us": 0, "second_us": end_us, "last_us": -1}
+    return {"first_us": times_us[0], "second_us": times_us[1] if times_us[1:] else end_us, "last_us": times_us[-1]}
 
 
 def bump_service_days(store: Store, connection: Connection, service: Ints, start_us: Ints, end_us: Ints) -> None:
@@ -54,10 +97,21 @@ def bump_service_days(store: Store, connection: Connection, service: Ints, start
     if not days:
         return
     rows = [
-        {"service_id": service_id, "day": day, "first_us": first_us, "version": 1}
+        {
+            "service_id": service_id,
+            "day": day,
+            "first_us": first_us,
+            "version": 1,
+            "head": int(first_us < day * US_PER_DAY + HEAD_US),
+        }
         for (service_id, day), first_us in sorted(days.items())
     ]
     target = table(schema.ServiceDayRow)
     insert = store.insert(schema.ServiceDayRow)
-    values = {"first_us": store.least(target.c.first_us, insert.excluded.first_us), "version": target.c.version + 1}
+    values = {
+        "first_us": store.least(target.c.first_us, insert.excluded.first_us),
+        "version": target.c.version + 1,
+        "head": target.c.head + insert.excluded.head,
+    }
     connection.execute(insert.on_conflict_do_update(index_elements=["service_id", "day"], set_=values), rows)
+    mark_dirty(store, connection, "service", days)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_withdrawal import withdraw_from_archive
-from footprint.ledger.day_versions import bump_service_days
+from footprint.ledger.day_versions import bump_service_days, mark_streams_dirty, stream_extent
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -77,7 +77,7 @@ def withdraw_batch(store: Store, batch: int, reason: str, now_us: int) -> int:
         archived = withdraw_from_archive(store, connection, batch)
         withdrawn = (
             archived
-            + _withdraw_readings(connection, batch)
+            + _withdraw_readings(store, connection, batch)
             + _withdraw_requests(store, connection, batch)
             + _move_to_withdrawn(connection, _USERS, batch)
         )
@@ -117,7 +117,7 @@ def _move_to_withdrawn(connection: Connection, kind: _RowTables, batch: int) -> 
     return int(connection.execute(delete(kind.rows).where(in_batch)).rowcount)
 
 
-def _withdraw_readings(connection: Connection, batch: int) -> int:
+def _withdraw_readings(store: Store, connection: Connection, batch: int) -> int:
     reading = _READINGS.rows
     day = (reading.c.time_us // US_PER_DAY).label("day")
     in_batch = reading.c.batch_id == batch
@@ -125,22 +125,23 @@ def _withdraw_readings(connection: Connection, batch: int) -> int:
     count = _move_to_withdrawn(connection, _READINGS, batch)
     for row in sorted(stream_days):
         _update_stream_day(connection, row.stream_id, int(row.day))
+    mark_streams_dirty(store, connection, ((row.stream_id, int(row.day)) for row in stream_days))
     return count
 
 
 def _update_stream_day(connection: Connection, stream: int, day: int) -> None:
-    """Bump the version of a stream's day and update its extent; an empty day gets ``last_us`` before ``first_us``."""
+    """Bump the versions of a stream's day and update its extent; an empty day gets ``last_us`` before ``first_us``."""
     reading, days = _READINGS.rows, table(schema.StreamDay)
-    extent = connection.execute(
-        select(func.min(reading.c.time_us), func.max(reading.c.time_us)).where(
-            reading.c.stream_id == stream, reading.c.time_us >= day * US_PER_DAY, reading.c.time_us < (day + 1) * US_PER_DAY
-        )
-    ).one()
-    first_us, last_us = (0, -1) if extent[0] is None else extent
+    end_us = (day + 1) * US_PER_DAY
+    on_day = (reading.c.stream_id == stream) & (reading.c.time_us >= day * US_PER_DAY) & (reading.c.time_us < end_us)
+    times = select(reading.c.time_us).where(on_day).order_by(reading.c.time_us)
+    head = connection.execute(times.limit(2)).scalars().all()
+    last = connection.execute(select(func.max(reading.c.time_us)).where(on_day)).scalars()
+    extent = stream_extent([*head, *last] if len(head) > 1 else head, end_us)
     connection.execute(
         update(days)
         .where(days.c.stream_id == stream, days.c.day == day)
-        .values(first_us=first_us, last_us=last_us, version=days.c.version + 1)
+        .values(**extent, version=days.c.version + 1, head=days.c.head + 1)
     )
 
 

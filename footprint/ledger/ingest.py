@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select, update
 
+from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.core.records import ActivityReading, BadLine, ContextReading, EnergyReading, Record, RequestRecord, from_line
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.agent_records import DeviceAlias, NumberedRecord, aliases_of, readings_from_records, record_alias
+from footprint.ledger.day_versions import mark_dirty
 from footprint.ledger.energy_file import Readings
 from footprint.ledger.import_batches import open_batch
 from footprint.ledger.reading_writer import store_readings
@@ -37,8 +39,11 @@ class IngestService:
         self._streams = StreamIds(store)
         self._services_of_model = services_of_model
 
-    def accept(self, host: str | None, lines: Iterable[bytes], now_us: int) -> IngestResult:
-        """Store the lines of one shipment; readings must be from ``host``, the host of the token (None: any)."""
+    def accept(self, host: str | None, lines: Iterable[bytes], now_us: int, *, own: bool = False) -> IngestResult:
+        """Store the lines of one shipment; readings must be from ``host``, the host of the token (None: any).
+
+        ``own``: the requests are those of this server itself, whose name nobody else may use.
+        """
         records: dict[type, list[NumberedRecord]] = {
             kind: [] for kind in (EnergyReading, ActivityReading, ContextReading, RequestRecord)
         }
@@ -47,7 +52,7 @@ class IngestService:
             if not line.strip():
                 continue
             try:
-                record = self._validate(host, from_line(line))
+                record = self._validate(host, from_line(line), own=own)
             except BadLine as error:
                 result.rejects.append(Reject(number, error.column, error.reason))
             else:
@@ -57,7 +62,7 @@ class IngestService:
         result.rejects.sort(key=lambda reject: reject.line)
         return result
 
-    def _validate(self, host: str | None, record: Record) -> Any:
+    def _validate(self, host: str | None, record: Record, *, own: bool) -> Any:
         if not isinstance(record, RequestRecord):
             if host is not None and record.host != host:
                 raise BadLine("host", "the token may not write for this host")
@@ -71,6 +76,8 @@ class IngestService:
             if len(services) != 1:
                 raise BadLine("service", "empty, and the model does not identify exactly one")
             record = replace(record, service=next(iter(services)))
+        if record.service == OWN_SERVICE and not own:
+            raise BadLine("service", OWN_SERVICE_RESERVED)
         return record if record.use_case else replace(record, use_case=UNKNOWN_USE_CASE)
 
     def _store_all(
@@ -91,13 +98,35 @@ class IngestService:
                 host_id, alias_id, device_id = (names[text] for text in alias)
                 record_alias(self._store, connection, host_id, alias_id, device_id, since_us)
             for name, part in _by_host_and_day(readings):
-                batch = _find_or_open_batch(connection, name, now_us)
+                batch = self._find_or_open_batch(connection, name, now_us)
                 counts = store_readings(self._store, connection, ids, epochs, part, batch, claim=False)
                 _add_counts(connection, result, batch, counts)
             if requests:
-                batch = _open_request_batch(connection, columns, now_us)
+                batch = self._open_request_batch(connection, columns, now_us)
                 counts = store_requests(self._store, connection, names, columns, {}, batch, claim=False)
                 _add_counts(connection, result, batch, counts)
+
+    def _open_request_batch(self, connection: Connection, requests: RequestRows, now_us: int) -> int:
+        """The batch of sent requests. Each service and day gets a batch too, which marks that more may arrive."""
+        days = (requests.start_us // US_PER_DAY).tolist()
+        for name in sorted({f"service {service} {day}" for service, day in zip(requests.service, days, strict=True)}):
+            self._find_or_open_batch(connection, name, now_us)
+        return _find_open_batch(connection, f"requests {max(days)}") or open_batch(
+            connection, AGENT_KIND, f"requests {max(days)}", now_us
+        )
+
+    def _find_or_open_batch(self, connection: Connection, name: str, now_us: int) -> int:
+        """The open batch of a day of a host or service. The first one makes an imported day open again: it is looked at."""
+        batch = _find_open_batch(connection, name)
+        if batch is None:
+            batch = open_batch(connection, AGENT_KIND, name, now_us)
+            kind, _, of_day = name.partition(" ")
+            owner, _, day = of_day.rpartition(" ")
+            target = table(schema.Name)
+            name_id = connection.execute(select(target.c.id).where(target.c.text == owner)).scalar()
+            if name_id is not None:  # None: no record of it is valid
+                mark_dirty(self._store, connection, "host" if kind == "host" else "service", [(name_id, int(day))])
+        return batch
 
 
 def _by_host_and_day(readings: Readings) -> list[tuple[str, Readings]]:
@@ -109,20 +138,11 @@ def _by_host_and_day(readings: Readings) -> list[tuple[str, Readings]]:
     return [(name, readings.take(np.array(index, dtype=np.int64))) for name, index in sorted(rows.items())]
 
 
-def _open_request_batch(connection: Connection, requests: RequestRows, now_us: int) -> int:
-    """The batch of sent requests. Each service and day gets a batch too, which marks that more may arrive."""
-    days = (requests.start_us // US_PER_DAY).tolist()
-    for name in sorted({f"service {service} {day}" for service, day in zip(requests.service, days, strict=True)}):
-        _find_or_open_batch(connection, name, now_us)
-    return _find_or_open_batch(connection, f"requests {max(days)}", now_us)
-
-
-def _find_or_open_batch(connection: Connection, name: str, now_us: int) -> int:
+def _find_open_batch(connection: Connection, name: str) -> int | None:
     """The open batch of a name; queried each time, because it may have been withdrawn meanwhile."""
     target = table(schema.Batch)
     is_open = (target.c.kind == AGENT_KIND) & (target.c.name == name) & target.c.withdrawn_us.is_(None)
-    batch = connection.execute(select(target.c.id).where(is_open)).scalar()
-    return batch or open_batch(connection, AGENT_KIND, name, now_us)
+    return connection.execute(select(target.c.id).where(is_open)).scalar()
 
 
 def _add_counts(connection: Connection, result: IngestResult, batch: int, added: IngestResult) -> None:

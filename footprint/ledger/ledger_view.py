@@ -7,8 +7,9 @@ the same energy, for both days.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,20 @@ NEIGHBOURS = 2
 HOLDING_PREFIX = "holding/"
 MAX_CACHED_SPACINGS = 100_000
 _MAX_SERVICES = 400  # in one statement
+_FAR = 10**9  # days
+_STREAM_DAY = "d.stream_id, d.day, d.first_us, d.second_us, d.last_us, d.version, d.head"
+_ALL_STREAM_DAYS = f"SELECT {_STREAM_DAY} FROM streamday d ORDER BY d.stream_id, d.day"
+_NEIGHBOUR = (
+    "SELECT {edge}(day) FROM (SELECT x.day FROM streamday x WHERE x.stream_id = s.id AND x.day {beyond} "
+    f"AND x.last_us >= x.first_us ORDER BY x.day {{order}} LIMIT {NEIGHBOURS}) AS near"
+)
+_STREAM_DAYS_OF_HOST = (
+    f"SELECT {_STREAM_DAY} FROM (SELECT s.id, "
+    f"COALESCE(({_NEIGHBOUR.format(edge='MIN', beyond='< {first}', order='DESC')}), {{first}}) AS low, "
+    f"COALESCE(({_NEIGHBOUR.format(edge='MAX', beyond='> {last}', order='ASC')}), {{last}}) AS high "
+    "FROM stream s WHERE s.host_id = (SELECT host_id FROM stream WHERE id = {stream})) AS e "
+    "JOIN streamday d ON d.stream_id = e.id AND d.day BETWEEN e.low AND e.high ORDER BY d.stream_id, d.day"
+)
 _spacing_cache: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
 
 
@@ -55,12 +70,17 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class StreamDays:
-    """Days of one stream with readings, in order: day number, first and last instant [µs], version; shape (n,)."""
+    """Days of one stream with readings, in order; shape (n,).
+
+    Day number; first, second (the end of the day if there is none) and last instant [µs]; version; version of the first two.
+    """
 
     day: Ints
     first_us: Ints
+    second_us: Ints
     last_us: Ints
     version: Ints
+    head: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +102,25 @@ class RequestColumns:
         return len(self.start_us)
 
 
+@dataclass(frozen=True, slots=True)
+class _ServiceRange:
+    """Days of a service between two UTC days, in order, and the state of each: earliest start [µs], version, that of the head."""
+
+    first: int
+    last: int
+    states: dict[int, tuple[int, int, int]]
+    days: list[int]
+
+
+_EMPTY = np.zeros(0, dtype=np.int64)
+_NO_DAYS = StreamDays(*[_EMPTY] * 6)
+
+
 class LedgerView:
-    """The ledger in the view of one connection; streams, aliases and days are cached."""
+    """The ledger in the view of one connection; streams, aliases and days are cached.
+
+    Versions of days are read at once for all time, or after ``limit_days`` host by host for some days only.
+    """
 
     def __init__(self, store: Store, connection: Connection) -> None:
         self.store = store
@@ -91,7 +128,10 @@ class LedgerView:
         self._streams: dict[str, list[StreamInfo]] | None = None
         self._aliases: dict[str, list[Alias]] | None = None
         self._days: dict[int, StreamDays] | None = None
-        self._service_days: dict[str, dict[int, tuple[int, int]]] | None = None
+        self._limits: tuple[int, int] | None = None
+        self._days_by_host: dict[str, dict[int, StreamDays]] = {}
+        self._service_days: dict[str, dict[int, tuple[int, int, int]]] | None = None
+        self._service_ranges: dict[str, _ServiceRange] = {}
         self._service_ids: dict[str, int] = {}
         self._by_id: dict[int, StreamInfo] | None = None
         self.archive = ArchiveReader(store, connection)
@@ -121,36 +161,96 @@ class LedgerView:
                 self._aliases.setdefault(names[row.host_id], []).append(alias)
         return self._aliases.get(host, [])
 
+    def limit_days(self, first: int, last: int) -> None:
+        """Answer for the UTC days ``first`` to ``last`` only, from what they need, so that the cost does not grow with history.
+
+        Each stream keeps two days with readings on either side. A stream with readings on one side only has no days.
+        """
+        self._limits = first, last
+        self._days_by_host.clear()
+
+    @property
+    def limits(self) -> tuple[int, int] | None:
+        """First and last UTC day that this view answers for; None for all."""
+        return self._limits
+
     def stream_days(self, stream: int) -> StreamDays:
         """Days of a stream with readings, and emptied ones (``last_us`` before ``first_us``)."""
-        if self._days is None:
-            target = table(schema.StreamDay)
-            rows = self.connection.execute(
-                select(target.c.stream_id, target.c.day, target.c.first_us, target.c.last_us, target.c.version).order_by(
-                    target.c.stream_id, target.c.day
-                )
-            ).all()
-            columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 5)
-            starts = np.flatnonzero(np.diff(columns[:, 0], prepend=-1))
-            self._days = {
-                int(part[0, 0]): StreamDays(part[:, 1], part[:, 2], part[:, 3], part[:, 4])
-                for part in np.split(columns, starts[1:])
-                if len(part)
+        if self._limits is None:
+            if self._days is None:
+                self._days = self._read_stream_days(_ALL_STREAM_DAYS)
+            return self._days.get(stream, _NO_DAYS)
+        info = self._stream_info(stream)
+        if info is None:
+            return _NO_DAYS
+        if info.host not in self._days_by_host:
+            first, last = self._limits
+            host_days = self._read_stream_days(_STREAM_DAYS_OF_HOST.format(stream=stream, first=first, last=last))
+            self._days_by_host[info.host] = {
+                number: days for number, days in host_days.items() if days.day[-1] >= first and days.day[0] <= last
             }
-        empty = np.zeros(0, dtype=np.int64)
-        return self._days.get(stream, StreamDays(empty, empty, empty, empty))
+        return self._days_by_host[info.host].get(stream, _NO_DAYS)
 
-    def service_days(self) -> dict[str, dict[int, tuple[int, int]]]:
-        """Service -> day -> (earliest start of a request in flight on it [µs], version)."""
+    def _read_stream_days(self, statement: str) -> dict[int, StreamDays]:
+        rows = self.connection.exec_driver_sql(statement).all()
+        columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 7)
+        starts = np.flatnonzero(np.diff(columns[:, 0], prepend=-1))
+        return {
+            int(part[0, 0]): StreamDays(*(part[:, column] for column in range(1, 7)))
+            for part in np.split(columns, starts[1:])
+            if len(part)
+        }
+
+    def service_days(self) -> dict[str, dict[int, tuple[int, int, int]]]:
+        """Service -> day -> (earliest start of a request in flight on it [µs], version, version of its head)."""
         if self._service_days is None:
             rows = self.connection.execute(select(table(schema.ServiceDayRow))).all()
             names = self.store.texts(self.connection, {row.service_id for row in rows})
             self._service_days = {}
-            self._service_ids = {name: number for number, name in names.items()}
             for row in rows:
                 days = self._service_days.setdefault(names[row.service_id], {})
-                days[row.day] = (row.first_us, row.version)
+                days[row.day] = (row.first_us, row.version, row.head)
         return self._service_days
+
+    def service_versions(self, service: str, first: int, last: int) -> list[tuple[int, int]]:
+        """(Day, version) of the days of a service with requests in flight, from ``first`` to ``last``, in order."""
+        known = self._service_range(service, first, last)
+        low, high = bisect_left(known.days, first), bisect_right(known.days, last)
+        return [(day, known.states[day][1]) for day in known.days[low:high]]
+
+    def service_head(self, service: str, day: int) -> int:
+        """Version of the requests of a service that start before the third hour of a day; 0 without any."""
+        state = self._service_range(service, day, day).states.get(day)
+        return 0 if state is None else state[2]
+
+    def _service_range(self, service: str, first: int, last: int) -> _ServiceRange:
+        """States of at least the days ``first`` to ``last`` of a service."""
+        known = self._service_ranges.get(service)
+        if known is None or first < known.first or last > known.last:
+            if self._limits is None:
+                states = self.service_days().get(service, {})
+                known = _ServiceRange(-_FAR, _FAR, states, sorted(states))
+            else:
+                first, last = min(first, self._limits[0]), max(last, self._limits[1])
+                if known is not None:
+                    first, last = min(first, known.first), max(last, known.last)
+                target = table(schema.ServiceDayRow)
+                of_days = (target.c.service_id == self._service_id(service)) & target.c.day.between(first, last)
+                rows = self.connection.execute(
+                    select(target.c.day, target.c.first_us, target.c.version, target.c.head).where(of_days)
+                )
+                states = {row.day: (row.first_us, row.version, row.head) for row in rows}
+                known = _ServiceRange(first, last, states, sorted(states))
+            self._service_ranges[service] = known
+        return known
+
+    def _service_id(self, service: str) -> int:
+        """Number of a service's name; -1 if the store has none."""
+        if service not in self._service_ids:
+            name = table(schema.Name)
+            number = self.connection.execute(select(name.c.id).where(name.c.text == service)).scalar()
+            self._service_ids[service] = -1 if number is None else int(number)
+        return self._service_ids[service]
 
     def samples(self, stream: int, start_us: int, end_us: int) -> Samples:
         """Samples of a stream in [start, end), with ``NEIGHBOURS`` samples on either side."""
@@ -249,12 +349,9 @@ class LedgerView:
 
     def requests(self, service: str, start_us: int, end_us: int) -> RequestColumns:
         """Requests of a service in flight during [start, end); those without an end by their start."""
-        days = self.service_days().get(service, {})
-        earliest_us = [
-            days[day_number][0]
-            for day_number in range(start_us // US_PER_DAY, (end_us - 1) // US_PER_DAY + 1)
-            if day_number in days
-        ]
+        first, last = start_us // US_PER_DAY, (end_us - 1) // US_PER_DAY
+        states = self._service_range(service, first, last).states
+        earliest_us = [states[day][0] for day in range(first, last + 1) if day in states]
         rows: list[tuple[int, ...]] = []
         if earliest_us:
             target = table(schema.RequestRow)
@@ -274,7 +371,7 @@ class LedgerView:
             result = self.connection.execute(
                 select(*columns)
                 .where(
-                    target.c.service_id == self._service_ids[service],
+                    target.c.service_id == self._service_id(service),
                     target.c.start_us >= min(*earliest_us, start_us),
                     target.c.start_us < end_us,
                     (target.c.end_us.is_(None)) | (target.c.end_us >= start_us),
@@ -294,7 +391,7 @@ class LedgerView:
             if sealed:
                 keyed = self.connection.execute(
                     select(*columns, target.c.key).where(
-                        target.c.service_id == self._service_ids[service],
+                        target.c.service_id == self._service_id(service),
                         target.c.start_us >= min(*earliest_us, start_us),
                         target.c.start_us < end_us,
                         (target.c.end_us.is_(None)) | (target.c.end_us >= start_us),
@@ -305,13 +402,14 @@ class LedgerView:
         columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 10)
         return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(10)))
 
-    def _requests_extent(self) -> tuple[int, int] | None:
+    def _requests_extent(self, ignored_ids: Collection[int]) -> tuple[int, int] | None:
         """First start and last end [µs] of requests, from the index and the days of services; None if they do not suffice.
 
         The request that ends last is in flight on the last day of its service, and a service without that day has no
         request that ends later.
         """
-        rows = self.connection.exec_driver_sql("SELECT service_id, MAX(day) FROM serviceday GROUP BY service_id").all()
+        days = self.connection.exec_driver_sql("SELECT service_id, MAX(day) FROM serviceday GROUP BY service_id").all()
+        rows = [row for row in days if row[0] not in ignored_ids]
         if not rows or len(rows) > _MAX_SERVICES:
             return None
         last = max(day for _, day in rows)
@@ -327,20 +425,23 @@ class LedgerView:
         # Withdrawals leave days behind without any request in flight.
         return None if low is None or high is None or high < last * US_PER_DAY else (int(low), int(high))
 
-    def extent_us(self) -> tuple[int, int] | None:
-        """First and last instant [µs] of any reading or request, or None for an empty ledger."""
-        day, request = table(schema.StreamDay), table(schema.RequestRow)
+    def extent_us(self, ignored: Collection[str] = ()) -> tuple[int, int] | None:
+        """First and last instant [µs] of any reading or request, but for those of ``ignored`` services; None if there is none."""
+        day, request, name = table(schema.StreamDay), table(schema.RequestRow), table(schema.Name)
+        ignored_ids = set(self.connection.execute(select(name.c.id).where(name.c.text.in_(sorted(ignored)))).scalars())
         query = select(day.c.first_us, day.c.last_us).where(day.c.last_us >= day.c.first_us).limit(1)
         first = self.connection.execute(query.order_by(day.c.first_us)).first()
         last = self.connection.execute(query.order_by(day.c.last_us.desc())).first()
         readings = (None, None) if first is None or last is None else (first[0], last[1])
         requests = (
-            self._requests_extent()
+            self._requests_extent(ignored_ids)
             or self.connection.execute(
-                select(func.min(request.c.start_us), func.max(func.coalesce(request.c.end_us, request.c.start_us)))
+                select(func.min(request.c.start_us), func.max(func.coalesce(request.c.end_us, request.c.start_us))).where(
+                    request.c.service_id.not_in(ignored_ids)
+                )
             ).one()
         )
-        spans = (readings, requests, self.archive.extent_us())
+        spans = (readings, requests, self.archive.extent_us(ignored))
         known_spans = [(int(low), int(high)) for low, high in spans if low is not None and high is not None]
         if not known_spans:
             return None

@@ -12,8 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.aggregation.host_day import HostAggregator
-from footprint.aggregation.request_logs import ServiceLogs
+from footprint.aggregation.shard_comparison import ShardComparison
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
@@ -80,7 +79,8 @@ def energy_balance(
         dataset, bounds_s = Dataset(store, connection, config.timezone), (start // US_PER_S, end // US_PER_S)
         measured = _measured_energy(view, dataset, bounds_s)
         attributed = _attributed_energy(view, dataset, bounds_s)
-        stale = _stale_days(view, config, book or load_factor_book(store), start, end)
+        comparison = ShardComparison(store, connection, config, book or load_factor_book(store))
+        stale = comparison.outdated_days(sorted(view.streams()), start // US_PER_DAY, (end - 1) // US_PER_DAY)
         since_us = waiting_since_us(connection) if stale else None
     rows = []
     for host in sorted({*measured, *attributed, *stale}):
@@ -155,16 +155,3 @@ def _attributed_energy(view: LedgerView, dataset: Dataset, bounds_s: tuple[int, 
             kinds_uj["unattributed"] += unattributed_uj
             kinds_uj["services"] += total_uj - idle_uj - unattributed_uj
     return {host: dict(kinds) for host, kinds in attributed.items()}
-
-
-def _stale_days(view: LedgerView, config: Config, book: FactorBook, start_us: int, end_us: int) -> dict[str, list[int]]:
-    """UTC days of each host that were not computed, or from other data than the ledger holds now."""
-    rows = view.connection.exec_driver_sql("SELECT members, day, fingerprint FROM shard").all()
-    fingerprints = {(members, day): fingerprint for members, day, fingerprint in rows}
-    logs = ServiceLogs(view, config)
-    stale: dict[str, list[int]] = {}
-    for name in sorted(view.streams()):
-        host = HostAggregator(view, config, book, logs, name)
-        days = [day for day in host.days() if start_us < (day + 1) * US_PER_DAY and day * US_PER_DAY < end_us]
-        stale[name] = [day for day in days if fingerprints.get((f"host {name}", day), "") != host.fingerprint(day)]
-    return {name: days for name, days in stale.items() if days}

@@ -27,12 +27,16 @@ ReportProgress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """Job with its interval and its function ``run``, which returns the message of the run."""
+    """Job with its interval and its function ``run``, which returns the message of the run.
+
+    Jobs with the same ``lock`` (default: the job's name) never run at the same time.
+    """
 
     name: str
     interval_s: int
     run: Callable[[Store, Config, int, ReportProgress], str]
     is_enabled: Callable[[Config], bool] = lambda config: True
+    lock: str = ""
 
 
 def is_due(store: Store, job: JobKind, now_us: int) -> bool:
@@ -51,7 +55,7 @@ def run_job(store: Store, config: Config, job: JobKind, now_us: int) -> str | No
     Exception
         The exception of the job, after it is recorded.
     """
-    with store.exclusive_lock(job.name) as has_lock:
+    with store.exclusive_lock(job.lock or job.name) as has_lock:
         if not has_lock:
             return None
         run_id = _start_run(store, job.name, now_us)

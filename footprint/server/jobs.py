@@ -10,20 +10,28 @@ from footprint.server.job_runs import ALERT_JOB, JobKind, ReportProgress
 from footprint.storage.database import Store
 
 
-def _aggregate(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
+def _aggregate(store: Store, config: Config, now_us: int, report_progress: ReportProgress, *, every_day: bool = False) -> str:
     from footprint.aggregation.aggregate import aggregate  # noqa: PLC0415 - the server's parent process need not load it
     from footprint.core.timestamps import format_instant  # noqa: PLC0415
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
     from footprint.ledger.factor_store import load_factor_book  # noqa: PLC0415
+    from footprint.queries.ledger_verification import VerificationFailed  # noqa: PLC0415
 
     summary = aggregate(
         store,
         config,
         load_factor_book(store),
         now_us,
+        verify=every_day,
         progress=lambda members, day: report_progress(f"{members} {format_instant(day * US_PER_DAY)[:10]}"),
     )
+    if summary.faults:
+        raise VerificationFailed("; ".join(summary.notes))
     return "; ".join([f"{summary.computed} computed, {summary.unchanged} as they were", *summary.notes])
+
+
+def _compare_all_days(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
+    return _aggregate(store, config, now_us, report_progress, every_day=True)
 
 
 def _refresh_intensities(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
@@ -100,6 +108,7 @@ def _expire_audit_log(store: Store, config: Config, now_us: int, report_progress
 
 JOBS: tuple[JobKind, ...] = (
     JobKind("aggregate", 10, _aggregate),
+    JobKind("compare", 86_400, _compare_all_days, lock="aggregate"),
     JobKind("refresh", 3600, _refresh_intensities, lambda config: bool(config.live)),
     JobKind("seal", 3600, _seal_archive, lambda config: not config.demo),
     JobKind("verify", 86_400, _verify_archive, lambda config: not config.demo),

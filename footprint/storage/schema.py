@@ -110,7 +110,11 @@ class Reading(SQLModel, table=True):
 
 
 class StreamDay(SQLModel, table=True):
-    """Extent and version of a stream on a day; ``version`` grows with every change."""
+    """Extent and version of a stream on a day; ``version`` grows with every change.
+
+    ``head`` grows with every change of the first two readings, on which the day before rests; ``second_us`` is the second one's
+    instant, the end of the day if there is none (or if it is unknown, in a store from before schema 0009).
+    """
 
     __tablename__ = "streamday"
 
@@ -119,8 +123,10 @@ class StreamDay(SQLModel, table=True):
     stream_id: int = _big(key=True)
     day: int = _big(key=True)
     first_us: int = _big()
+    second_us: int = _big()
     last_us: int = _big()
     version: int = _big()
+    head: int = _big()
 
 
 class RequestRow(SQLModel, table=True):
@@ -149,7 +155,10 @@ class RequestRow(SQLModel, table=True):
 
 
 class ServiceDayRow(SQLModel, table=True):
-    """Version of the requests of a service on a day; those in flight on it started at ``first_us`` or later."""
+    """Version of the requests of a service on a day; those in flight on it started at ``first_us`` or later.
+
+    ``head`` grows with every change of requests that start before the third hour, on which the day before may rest.
+    """
 
     __tablename__ = "serviceday"
 
@@ -157,6 +166,30 @@ class ServiceDayRow(SQLModel, table=True):
     day: int = _big(key=True)
     first_us: int = _big()
     version: int = _big()
+    head: int = _big()
+
+
+class DirtyDay(SQLModel, table=True):
+    """A day of a host or service that changed since its figures were computed, written with the change.
+
+    ``version`` grows with every change; a run clears a row only at the version that it saw.
+    """
+
+    __tablename__ = "dirty_day"
+
+    kind: str = Field(primary_key=True)  # host | service
+    name_id: int = _big(key=True)
+    day: int = _big(key=True)
+    version: int = _big()
+
+
+class ComparedHost(SQLModel, table=True):
+    """What every day of a host rests on (aliases, services, placement) as of the last comparison of its days: a fingerprint."""
+
+    __tablename__ = "compared_host"
+
+    host_id: int = _big(key=True)
+    state: str
 
 
 class ReadingClaim(SQLModel, table=True):

@@ -176,15 +176,28 @@ def _file(store: Store, connection: Connection, number: dict[str, int], days: in
         streams,
     )
     stream_days = [
-        (host + 1, DAY_0 + day, (DAY_0 + day) * US_PER_DAY, (DAY_0 + day + 1) * US_PER_DAY - 1 + (day == days - 1))
+        (
+            host + 1,
+            DAY_0 + day,
+            (DAY_0 + day) * US_PER_DAY,
+            (DAY_0 + day) * US_PER_DAY + 1,
+            (DAY_0 + day + 1) * US_PER_DAY - 1 + (day == days - 1),
+        )
         for host in range(hosts)
         for day in range(days)
     ]
     connection.exec_driver_sql(
-        "INSERT INTO streamday (stream_id, day, first_us, last_us, version) VALUES (?, ?, ?, ?, 1)", stream_days
+        "INSERT INTO streamday (stream_id, day, first_us, second_us, last_us, version, head) VALUES (?, ?, ?, ?, ?, 1, 1)",
+        stream_days,
     )
     rows = [
-        {"service_id": number[f"service-{n:02}"], "day": DAY_0 + day, "first_us": (DAY_0 + day) * US_PER_DAY, "version": 1}
+        {
+            "service_id": number[f"service-{n:02}"],
+            "day": DAY_0 + day,
+            "first_us": (DAY_0 + day) * US_PER_DAY,
+            "version": 1,
+            "head": 1,
+        }
         for n in range(services)
         for day in range(days)
     ]

@@ -45,7 +45,8 @@ def test_the_command_prints_the_balance_and_the_line_to_declare(
     assert status_of(["balance", "--format", "json"]) == 7
     assert status_of(["import", "energy", write(tmp_path / "e.csv", lines)]) == 0
     capsys.readouterr()
-    assert status_of(["balance", "--format", "json"]) == 6
+    assert status_of(["balance", "--format", "json"]) == 0
+    assert "days pending" in capsys.readouterr().err
     assert status_of(["aggregate"]) == 0
     capsys.readouterr()
     assert status_of(["balance", "--format", "json"]) == 0
