@@ -27,12 +27,12 @@ from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, UrlState, sh
 from footprint.access import AccessRefused, Role
 from footprint.access.authentication import access_mode
 from footprint.access.middleware import PAGE_KEY, AuthorizedQueries, current_role
-from footprint.aggregation.result_writer import data_version
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.editions.repository import Release, latest_release
 from footprint.figures import Query
 from footprint.storage.database import Store
+from footprint.storage.figure_writer import data_version
 
 # These pages show nothing below the total of the organisation, so every role may read the store through them.
 UNRESTRICTED_PAGES = (editions.PATH, methods.PATH)
