@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlencode
 
 from dashboards.answers import Question
 from footprint.access import AccessRefused, Role
-from footprint.aggregation.host_day import grain_us
 from footprint.calendar.periods import parse_period
+from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.timestamps import format_instant, from_datetime, parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
@@ -140,7 +140,7 @@ class UrlState:
                 parse_period(self.period).shifted(-1).bounds_us(config.timezone)
             )  # the previous quarter, even if it has more or fewer days
         end = min(end or now_us, now_us)
-        end -= end % grain_us(config)  # figures are made of whole slots
+        end -= end % slot_length_us(config.timezone)  # figures are made of whole slots
         if self.versus == "prev":
             return (2 * begin - end, begin) if end > begin else None
         return _year_before_us(begin, config), _year_before_us(end, config)
@@ -183,7 +183,7 @@ def _bound_us(text: str, config: Config, now_us: int, *, is_end: bool = False) -
     relative = _RELATIVE.fullmatch(text)
     if relative is None:
         return _midnight_us(date.fromisoformat(text), config)
-    at_us, slot_us = now_us - int(relative[1] or 0) * _UNITS_US[relative[2] or "s"], grain_us(config)
+    at_us, slot_us = now_us - int(relative[1] or 0) * _UNITS_US[relative[2] or "s"], slot_length_us(config.timezone)
     return at_us + -at_us % slot_us if is_end else at_us - at_us % slot_us
 
 

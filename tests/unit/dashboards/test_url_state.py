@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.url_state import FILTERS, PERIODS, THEMES, VERSUS, VIEWS, UrlState
-from footprint.aggregation.host_day import grain_us
+from footprint.calendar.slots import slot_length_us
 from footprint.core.timestamps import format_instant, parse_instant
 from tests.support.contract_files import config
 
@@ -122,4 +122,4 @@ def test_every_bound_of_a_page_is_the_edge_of_a_slot(search: str, versus: str, z
     facts = config(f'[organisation]\ntimezone = "{zone}"\n')
     view = UrlState.parse("/", f"?{search}&vs={versus}", "en")
     bounds = [*view.bounds(facts, now_us), *(view.reference_bounds(facts, now_us) or ())]
-    assert [at for at in bounds if at is not None and at % grain_us(facts)] == []
+    assert [at for at in bounds if at is not None and at % slot_length_us(facts.timezone)] == []
