@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from alembic import command
@@ -63,7 +62,9 @@ def write_old_store(url: str, facts: Config, seed: int, days: int = 20, hosts: I
     for day in range(FIRST_DAY, FIRST_DAY + days):
         within |= {(ShardKey("host", host), day): host_tables(facts, host, day, luck) for host in hosts if luck.random() < 0.9}
         within |= {
-            (ShardKey("service", name), day): service_tables(facts, name, day, luck) if luck.random() < 0.9 else ShardTables([], [])
+            (ShardKey("service", name), day): service_tables(facts, name, day, luck)
+            if luck.random() < 0.9
+            else ShardTables([], [])
             for name in ("chat", "code")
         }
     windows = random_windows(luck, days)
@@ -108,7 +109,10 @@ def _insert_old(connection: Connection, shards: Shards, windows: list[Window]) -
     for number, (service, use_case, start, end, counts) in enumerate(windows, 1):
         # As release 0.2: a window belongs to the day on which it ends.
         keys = {"service_id": names[service], "use_case_id": names[use_case], "model_id": names["m"]}
-        keys |= {"charter_id": names[charters[use_case]], "shard_id": numbers[ShardKey("service", service), (end - 1) // US_PER_DAY]}
+        keys |= {
+            "charter_id": names[charters[use_case]],
+            "shard_id": numbers[ShardKey("service", service), (end - 1) // US_PER_DAY],
+        }
         amounts = {name: None if count < 0 else count for name, count in zip(COUNT_COLUMNS, counts, strict=True)}
         rows.append({"id": number, "start_us": start, "end_us": end, **keys, **amounts})
     _insert(connection, "footprint_straddle", rows)

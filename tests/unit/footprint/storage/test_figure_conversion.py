@@ -37,7 +37,9 @@ def sums(store: Store, zone: str) -> dict[str, list[tuple[Any, ...]]]:
         keys = LAYOUTS[layout].names
         statement = f"SELECT start_s // 86400, {', '.join(keys)}, {amounts} FROM rows GROUP BY ALL"
         rows = figure_rows(store, layout, statement, zone)
-        result[layout] = sorted((row[0], *(names[number] for number in row[1 : 1 + len(keys)]), *row[1 + len(keys) :]) for row in rows)
+        result[layout] = sorted(
+            (row[0], *(names[number] for number in row[1 : 1 + len(keys)]), *row[1 + len(keys) :]) for row in rows
+        )
     return result
 
 
