@@ -381,7 +381,9 @@ def _mirror_table(name: str, tables: ShardTables, bases: list[CalculationBasis],
     if layout.bases:
         basis = pa.array(ordered["basis"])
         built |= {
-            column: pa.array([_value(getattr(each, attribute), bound) for each in bases], kind).take(basis)
+            column: pa.array([_value(getattr(calculation_basis, attribute), bound) for calculation_basis in bases], kind).take(
+                basis
+            )
             for column, (kind, attribute, bound) in _BASIS_COLUMNS.items()
         }
     return pa.table(built).replace_schema_metadata({"table": name, **metadata})

@@ -72,9 +72,9 @@ def _verify_day(store: Store, connection: Connection, day: int, verification: Fi
     is_readable = True
     for row in blocks:
         parts = _parts(connection, row.id)
-        held = members_by_id.get(row.shard_id, "one that was removed") if row.tier == SHARD else "all hosts and services"
+        members = members_by_id.get(row.shard_id, "one that was removed") if row.tier == SHARD else "all hosts and services"
         if digest_of_parts(parts) != row.digest:
-            verification.faults.append(f"the block of figures of {date} of {held} differs from its digest")
+            verification.faults.append(f"the block of figures of {date} of {members} differs from its digest")
         try:
             for layout in LAYOUTS:
                 content = parts.get(part_name(layout, SLOTS))
@@ -82,7 +82,7 @@ def _verify_day(store: Store, connection: Connection, day: int, verification: Fi
                     rows = without_dead(unpack(content, LAYOUTS[layout]), layout, row.dead)
                     by_layout.setdefault(layout, []).append(rows)
         except ValueError as bad:
-            verification.faults.append(f"figures of {date} of {held} cannot be read: {bad}")
+            verification.faults.append(f"figures of {date} of {members} cannot be read: {bad}")
             is_readable = False
     if is_readable:
         tables = {layout: from_arrow(pa.concat_tables(rows), LAYOUTS[layout]) for layout, rows in by_layout.items()}
