@@ -61,7 +61,7 @@ def rows_by_shard(tables: Mapping[str, Mapping[str, Ints]]) -> dict[tuple[str, i
         kind = SHARD_COLUMN[layout]
         order = np.argsort(columns[kind], kind="stable")
         numbers, starts = np.unique(columns[kind][order], return_index=True)
-        for number, rows in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
+        for number, rows in zip(numbers.tolist(), np.split(order, starts)[1:], strict=True):
             shards.setdefault((kind, number), {})[layout] = {name: column[rows] for name, column in columns.items()}
     return shards
 
