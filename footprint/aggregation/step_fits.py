@@ -50,6 +50,7 @@ class DividedLog:
     log: RequestLog
     fit: StepFit | None = None
     weights: StepWeights | None = None
+    meter: int = 0  # number of the host's meter in the fit
 
 
 class StepFits:
@@ -143,7 +144,12 @@ class StepFits:
         if placement is None or host not in placement.hosts or not len(service_log.log):
             return DividedLog(service_log, service_log.log)
         meter = _meter(placement, host) if self._routed(service, day) else placement
-        return self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
+        divided = self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
+        own = self.statistics(service, day, host)
+        if divided.fit is None or own is None:
+            return divided
+        size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
+        return replace(divided, fit=divided.fit.of_host(divided.meter, size, own))
 
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
         own = self.statistics(meter.service, day, host)
@@ -153,12 +159,14 @@ class StepFits:
         # Any host of a meter asks for the same fit.
         hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
         fit = self._fit(meter.service, day, hosts)
-        if len(hosts) > 1:
-            fit = fit.of_meter(hosts.index(host), own)
+        number = hosts.index(host) if routed else 0
         log = shift_log(service_log.log, round(own.lag_s * US_PER_S))
         if fit.fit is None:
-            return DividedLog(service_log, log, fit)
-        return DividedLog(service_log, log, fit, StepWeights(log, self._time_log(meter, day, service_log, own), fit))
+            return DividedLog(service_log, log, fit, meter=number)
+        # Stamps and counts are those of the meter's own log.
+        own_fit = fit.of_host(number, 1.0, own)
+        weights = StepWeights(log, self._time_log(meter, day, service_log, own), own_fit)
+        return DividedLog(service_log, log, fit, weights, number)
 
     def _siblings(self, meter: ServicePlacement, day: int) -> tuple[str, ...]:
         """Hosts of the service that have the layout of a meter on a day, sorted."""
@@ -194,7 +202,14 @@ class StepFits:
             days.append(last)
             meters.append(number)
         data = FitData.from_days(days, meters)
-        powers = [self._idle_w(service, span, day) for span in spans] if data.is_pinned else [None] * len(spans)
+        powers: list[float | None] = [None] * len(spans)
+        if data.is_pinned:
+            # Learnt for the devices of today; the fit is for the largest number of devices of its days.
+            scales = [
+                largest / sum(share for _, _, share in span.devices) for largest, span in zip(data.sizes, spans, strict=True)
+            ]
+            learnt = [self._idle_w(service, span, day) for span in spans]
+            powers = [power and power * scale for power, scale in zip(learnt, scales, strict=True)]
         placement = self._fleet.placement(service, day)
         several = not routed and placement is not None and len(placement.hosts) + unread > 1
         return fit_placement(data, powers, replicas=several, unread=0 if routed else unread)
