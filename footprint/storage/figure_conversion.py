@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import Connection, inspect, select, text
@@ -13,6 +13,7 @@ from footprint.attribution.window_counts import divide_windows
 from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S
 from footprint.storage import schema
+from footprint.storage.canonical_figures import StoredTexts, rows_by_shard
 from footprint.storage.figure_blocks import ENERGY, LAYOUTS, Layout, ShardTables
 from footprint.storage.figure_writer import DAY, day_extent, insert_block
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _S_PER_DAY = US_PER_DAY // US_PER_S
 _QUARTER_S = S_PER_HOUR // 4
 _ROWS = {"energy": "footprint_row", "coverage": "footprint_seen", "counts": "footprint_count"}
+NO_ROWS = ShardTables([], []).digest()
 Progress = Callable[[int, int], None]  # days converted, days in all
 
 
@@ -43,6 +45,8 @@ def convert_figures(store: Store, progress: Progress | None = None) -> None:
         if "footprint_row" in inspect(connection).get_table_names() and not _days(connection):
             for name in (*_ROWS.values(), "footprint_straddle"):
                 connection.exec_driver_sql(f"DROP TABLE {name}")
+            shards = schema.Shard.__table__  # type: ignore[attr-defined]
+            connection.execute(shards.update().where(shards.c.digest == "").values(digest=NO_ROWS))
 
 
 def _days(connection: Connection) -> list[int]:
@@ -91,24 +95,24 @@ def _divide_windows(store: Store, connection: Connection) -> None:
 def _convert_day(store: Store, connection: Connection, day: int) -> None:
     tables = {name: _read(connection, name, layout, day) for name, layout in LAYOUTS.items()}
     if not any(len(columns["start_s"]) for columns in tables.values()):
-        return
-    columns = {name: {k: v for k, v in columns.items() if k != "shard_id"} for name, columns in tables.items()}
-    insert_block(connection, tier=DAY, shard_id=0, extent=day_extent(day), tables=columns, zone=None)
-    for shard_id, digest in _shard_digests(store, connection, tables):
-        shards = schema.Shard.__table__  # type: ignore[attr-defined]
-        connection.execute(shards.update().where(shards.c.id == shard_id).values(digest=digest))
+        return  # another process was faster
+    insert_block(connection, tier=DAY, shard_id=0, extent=day_extent(day), tables=tables, zone=None)
+    shards, digests = schema.Shard.__table__, _shard_digests(store, connection, tables)  # type: ignore[attr-defined]
+    for shard in connection.execute(select(shards.c.id, shards.c.members).where(shards.c.day == day)).all():
+        digest = digests.get(shard.members, NO_ROWS)
+        connection.execute(shards.update().where(shards.c.id == shard.id).values(digest=digest))
     for name in _ROWS.values():
         connection.exec_driver_sql(f"DELETE FROM {name} WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}")
 
 
 def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[str, Ints]:
-    columns = [f"COALESCE({column}, -1)" for column in layout.amounts if column != "divided"]
-    keys = ["slot", *(f"{key}_id" for key in layout.keys[1:])]
+    amounts = [column for column in layout.amounts if column != "divided"]
+    selected = ["slot", *(f"{key}_id" for key in layout.keys[1:]), *(f"COALESCE({column}, -1)" for column in amounts)]
     rows = connection.exec_driver_sql(
-        f"SELECT {', '.join((*keys, *columns, 'shard_id'))} FROM {_ROWS[name]} "
-        f"WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}"
+        f"SELECT {', '.join(selected)} FROM {_ROWS[name]} "
+        f"WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY} ORDER BY {', '.join(selected[: len(layout.keys)])}"
     ).all()
-    names = [*layout.keys, *(column for column in layout.amounts if column != "divided"), "shard_id"]
+    names = [*layout.keys, *amounts]
     table = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, len(names))
     read = {column: np.ascontiguousarray(table[:, index]) for index, column in enumerate(names)}
     if layout is ENERGY:
@@ -116,48 +120,9 @@ def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[s
     return read
 
 
-def _shard_digests(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> Iterator[tuple[int, str]]:
-    shard_ids = sorted({shard for columns in tables.values() for shard in columns["shard_id"].tolist()})
-    for shard_id in shard_ids:
-        own = {
-            name: {key: column[columns["shard_id"] == shard_id] for key, column in columns.items() if key != "shard_id"}
-            for name, columns in tables.items()
-        }
-        yield shard_id, canonical_tables(store, connection, own).digest()
-
-
-def canonical_tables(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> ShardTables:
-    """Tables with texts instead of the numbers of the store."""
-    numbers = {
-        number for name, columns in tables.items() for key in LAYOUTS[name].names for number in np.unique(columns[key]).tolist()
+def _shard_digests(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> dict[str, str]:
+    """Digests by host and service of a day. Rows belong to the day of their slot, not to that on which their window ended."""
+    texts = StoredTexts.of(store, connection, tables)
+    return {
+        f"{kind} {texts.names[number]}": texts.tables(shard).digest() for (kind, number), shard in rows_by_shard(tables).items()
     }
-    texts = store.texts(connection, numbers)
-    bases = tables["energy"]["basis"] if "energy" in tables else np.zeros(0, dtype=np.int64)
-    lines = basis_lines(connection, np.unique(bases).tolist())
-    names, base_lines = sorted(set(texts.values())), sorted(set(lines.values()))
-    name_code = {number: names.index(text) for number, text in texts.items()}
-    base_code = {number: base_lines.index(line) for number, line in lines.items()}
-    coded = {}
-    for name, columns in tables.items():
-        layout = LAYOUTS[name]
-        coded[name] = {
-            column: _recode(values, name_code if column in layout.names else base_code)
-            if column in layout.names or column == "basis"
-            else values
-            for column, values in columns.items()
-        }
-    return ShardTables(names, base_lines, coded)
-
-
-def basis_lines(connection: Connection, numbers: Sequence[int]) -> dict[int, str]:
-    """JSON line of each calculation basis."""
-    basis = schema.BasisRow.__table__  # type: ignore[attr-defined]
-    rows: list[Any] = []
-    for start in range(0, len(numbers), 10_000):
-        rows += connection.execute(select(basis.c.id, basis.c.content).where(basis.c.id.in_(numbers[start : start + 10_000])))
-    return {row.id: row.content for row in rows}
-
-
-def _recode(values: Ints, code: dict[int, int]) -> Ints:
-    distinct, position = np.unique(values, return_inverse=True)
-    return np.array([code[number] for number in distinct.tolist()], dtype=np.int64)[position]
