@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -43,7 +44,7 @@ SHARD, DAY, MONTH = 0, 1, 2  # tiers of blocks
 WITHOUT_SUMS = "-"  # in place of a zone: amounts too large to be summed in 64 bits
 LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
 S_PER_DAY = US_PER_DAY // US_PER_S
-CHANGES = "changes"  # key in Meta: number of changes of figures
+CHANGES = "changes"  # key in Meta: version of the figures
 _BLOCK, _PART = schema.FigureBlock.__table__, schema.FigurePart.__table__  # type: ignore[attr-defined]
 Tables = Mapping[str, dict[str, Ints]]  # columns of numbers by layout
 
@@ -55,10 +56,10 @@ def data_version(connection: Connection) -> str:
 
 
 def count_change(connection: Connection) -> None:
-    """Give the figures another version."""
+    """Give the figures another version, which no store had before: a restored one is never taken for the one that it replaces."""
+    version = f"'{uuid.uuid4().hex}'"
     connection.exec_driver_sql(
-        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', '1') "
-        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS VARCHAR)"
+        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', {version}) ON CONFLICT (key) DO UPDATE SET value = {version}"
     )
 
 
