@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
+from footprint.aggregation.bounded_cache import BoundedCache
 from footprint.aggregation.device_energy import DeviceEnergy
 from footprint.aggregation.fleet import Fleet, PlacedSpan, ServicePlacement
 from footprint.aggregation.idle_power import IdlePowerEstimator, quiet_timeline
@@ -36,7 +36,7 @@ from footprint.storage.database import table
 
 LOG_MARGIN_US = 2 * US_PER_HOUR  # of the log of a day, so that idle power and the fit read the same log
 MIN_ROUTED_SHARE = 0.95  # of a day's requests that name their host, above which each host is fitted on its own
-MAX_CACHED_DAYS = 24
+MAX_CACHED_DAYS, MAX_CACHED_REQUESTS = 24, 300_000  # about 500 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class DividedLog:
     log: RequestLog
     fit: StepFit | None = None
     weights: StepWeights | None = None
+    meter: int = 0  # number of the host's meter in the fit
 
 
 class StepFits:
@@ -60,8 +61,10 @@ class StepFits:
         self._view, self._config = fleet.view, fleet.config
         self._window_us = self._config.window_s * US_PER_S
         self._known: dict[tuple[str, int], tuple[str, DayStatistics]] = {}
-        self._timed_logs: OrderedDict[tuple[str, int], tuple[RequestLog, TimedLog]] = OrderedDict()
-        self._divided: OrderedDict[tuple[object, ...], DividedLog] = OrderedDict()
+        self._timed_logs = BoundedCache[tuple[str, int], tuple[RequestLog, TimedLog]](
+            MAX_CACHED_REQUESTS, lambda pair: len(pair[0])
+        )
+        self._divided = BoundedCache[tuple[object, ...], DividedLog](MAX_CACHED_REQUESTS, lambda divided: len(divided.log))
         self.fresh: dict[tuple[str, int], tuple[str, str]] = {}
         self._idle_powers: dict[str, IdlePowerEstimator] = {}
         # The logs beside the timeline keep their ids from being used again.
@@ -131,9 +134,7 @@ class StepFits:
         names = [_key_name(key) for key in service_log.keys]
         spans = [_metered_span(span, devices, placement.unread) for span in placement.spans]
         statistics, timed = day_statistics(service_log.log, names, spans, day * US_PER_DAY, self._window_us)
-        self._timed_logs[placement.key, day] = (service_log.log, timed)
-        while len(self._timed_logs) > MAX_CACHED_DAYS:
-            self._timed_logs.popitem(last=False)
+        self._timed_logs.get((placement.key, day), lambda: (service_log.log, timed))
         return statistics
 
     def divide(self, service: str, day: int, host: str) -> DividedLog:
@@ -143,13 +144,12 @@ class StepFits:
         if placement is None or host not in placement.hosts or not len(service_log.log):
             return DividedLog(service_log, service_log.log)
         meter = _meter(placement, host) if self._routed(service, day) else placement
-        key = meter.key, day, id(service_log)
-        if key not in self._divided:
-            self._divided[key] = self._divide(meter, day, host, service_log)
-            while len(self._divided) > MAX_CACHED_DAYS:
-                self._divided.popitem(last=False)
-        self._divided.move_to_end(key)
-        return self._divided[key]
+        divided = self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
+        own = self.statistics(service, day, host)
+        if divided.fit is None or own is None:
+            return divided
+        size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
+        return replace(divided, fit=divided.fit.of_host(divided.meter, size, own))
 
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
         own = self.statistics(meter.service, day, host)
@@ -159,12 +159,14 @@ class StepFits:
         # Any host of a meter asks for the same fit.
         hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
         fit = self._fit(meter.service, day, hosts)
-        if len(hosts) > 1:
-            fit = fit.of_meter(hosts.index(host), own)
+        number = hosts.index(host) if routed else 0
         log = shift_log(service_log.log, round(own.lag_s * US_PER_S))
         if fit.fit is None:
-            return DividedLog(service_log, log, fit)
-        return DividedLog(service_log, log, fit, StepWeights(log, self._time_log(meter, day, service_log, own), fit))
+            return DividedLog(service_log, log, fit, meter=number)
+        # Stamps and counts are those of the meter's own log.
+        own_fit = fit.of_host(number, 1.0, own)
+        weights = StepWeights(log, self._time_log(meter, day, service_log, own), own_fit)
+        return DividedLog(service_log, log, fit, weights, number)
 
     def _siblings(self, meter: ServicePlacement, day: int) -> tuple[str, ...]:
         """Hosts of the service that have the layout of a meter on a day, sorted."""
@@ -200,7 +202,14 @@ class StepFits:
             days.append(last)
             meters.append(number)
         data = FitData.from_days(days, meters)
-        powers = [self._idle_w(service, span, day) for span in spans] if data.is_pinned else [None] * len(spans)
+        powers: list[float | None] = [None] * len(spans)
+        if data.is_pinned:
+            # Learnt for the devices of today; the fit is for the largest number of devices of its days.
+            scales = [
+                largest / sum(share for _, _, share in span.devices) for largest, span in zip(data.sizes, spans, strict=True)
+            ]
+            learnt = [self._idle_w(service, span, day) for span in spans]
+            powers = [power and power * scale for power, scale in zip(learnt, scales, strict=True)]
         placement = self._fleet.placement(service, day)
         several = not routed and placement is not None and len(placement.hosts) + unread > 1
         return fit_placement(data, powers, replicas=several, unread=0 if routed else unread)
@@ -261,9 +270,13 @@ class StepFits:
         return round(statistics.lag_s * US_PER_S) if statistics is not None else 0
 
     def _time_log(self, placement: ServicePlacement, day: int, service_log: ServiceLog, own: DayStatistics) -> TimedLog:
-        log, timed = self._timed_logs.get((placement.key, day), (None, None))
-        if log is service_log.log and timed is not None:
-            return timed
+        def place() -> tuple[RequestLog, TimedLog]:
+            return service_log.log, self._place_in_time(placement, day, service_log, own)
+
+        log, timed = self._timed_logs.get((placement.key, day), place)
+        return timed if log is service_log.log else place()[1]
+
+    def _place_in_time(self, placement: ServicePlacement, day: int, service_log: ServiceLog, own: DayStatistics) -> TimedLog:
         names = [_key_name(key) for key in service_log.keys]
         empty: dict[str, list[DeviceEnergy]] = {}
         hosts = host_count([_metered_span(span, empty, placement.unread) for span in placement.spans], day * US_PER_DAY)

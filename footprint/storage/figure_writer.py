@@ -149,16 +149,13 @@ def insert_block(
 def _insert(
     connection: Connection, tier: int, shard_id: int, extent: tuple[int, int], zone: str, packed: Mapping[str, bytes]
 ) -> int:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, content in sorted(packed.items()):
-        digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
     values = {
         "tier": tier,
         "shard_id": shard_id,
         "first_s": extent[0],
         "last_s": extent[1],
         "zone": zone,
-        "digest": digest.hexdigest(),
+        "digest": digest_of_parts(packed),
         "dead": "",
     }
     block_id = int(connection.execute(insert(_BLOCK).values(**values).returning(_BLOCK.c.id)).scalar_one())
@@ -166,6 +163,14 @@ def _insert(
     if rows:
         connection.execute(insert(_PART), rows)
     return block_id
+
+
+def digest_of_parts(packed: Mapping[str, bytes]) -> str:
+    """Digest of a block: of the names and the bytes of its parts."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, content in sorted(packed.items()):
+        digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
 
 
 def _is_summable(tables: Tables) -> bool:
