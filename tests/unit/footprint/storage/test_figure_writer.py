@@ -67,7 +67,9 @@ def test_several_processes_compact_and_write_at_once(store: Store, tmp_path: Pat
     """Compaction beside compaction and beside new figures: the blocks of one process, and no figure is lost or doubled."""
     fill(store, PARIS, 22, days=16)
     others = [Store(store.engine.url.render_as_string(hide_password=False)) for _ in range(3)]
-    changed = [(ShardKey("host", "b"), FIRST_DAY + day, host_tables(PARIS, "b", FIRST_DAY + day, random.Random(day))) for day in (1, 9)]
+    changed = [
+        (ShardKey("host", "b"), FIRST_DAY + day, host_tables(PARIS, "b", FIRST_DAY + day, random.Random(day))) for day in (1, 9)
+    ]
     tasks = [lambda other=other: compact(other, PARIS.timezone, NOW_US) for other in others[:2]]
     tasks.append(lambda: [put_shard(others[2], PARIS, *shard) for shard in changed])
     threads = [threading.Thread(target=task) for task in tasks]
@@ -96,7 +98,9 @@ class Interrupted(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize(("name", "at"), [("insert_block", 40), ("_sum_month", 1), ("_profile", 20), ("_insert", 30), ("pack", 40)])
+@pytest.mark.parametrize(
+    ("name", "at"), [("insert_block", 40), ("_sum_month", 1), ("_profile", 20), ("_insert", 30), ("pack", 40)]
+)
 def test_interrupted_compaction_changes_no_figure_and_is_done_by_the_next(
     store: Store, monkeypatch: pytest.MonkeyPatch, name: str, at: int
 ) -> None:
@@ -164,7 +168,10 @@ def test_an_organisation_that_moves_to_another_zone_keeps_every_joule(sqlite: St
         for every in ("hour", "day", "month", "all"):
             rows = run_query(sqlite, moved, Query((), every, *ends), NOW_US).rows
             assert sum(row["requests"] or 0 for row in rows) == total["requests"], (compacted, every)
-            assert sum(row["energy_kwh"] or 0 for row in rows) == pytest.approx(total["energy_kwh"], rel=1e-12), (compacted, every)
+            assert sum(row["energy_kwh"] or 0 for row in rows) == pytest.approx(total["energy_kwh"], rel=1e-12), (
+                compacted,
+                every,
+            )
 
 
 def test_numbers_of_blocks_are_never_given_out_again(store: Store) -> None:
@@ -190,7 +197,8 @@ def test_memory_of_a_month_of_many_hosts_is_bounded(sqlite: Store) -> None:
         for number in range(12):
             shifted = tables[(day + number) % 4]
             moved = {
-                name: columns | {"start_s": columns["start_s"] + (day - FIRST_DAY) * 86_400} for name, columns in shifted.tables.items()
+                name: columns | {"start_s": columns["start_s"] + (day - FIRST_DAY) * 86_400}
+                for name, columns in shifted.tables.items()
             }
             names = [f"host-{number}" if name == "b" else name for name in shifted.names]
             put_shard(sqlite, PARIS, ShardKey("host", f"host-{number}"), day, type(shifted)(names, shifted.bases, moved))
