@@ -20,6 +20,7 @@ _REASONS = tuple(
         (r"the log explains the energy no better than output tokens alone \(residual # %\)", "reason_worthless"),
         (r"residual # %", "reason_residual"),
         (r"one log for several hosts", "reason_replicas"),
+        (r"hosts of the service without readings: #", "reason_unread"),
         (r"stamps in whole seconds", "reason_seconds"),
         (r"counts of requests, not single ones", "reason_counts"),
         (r"ends stamped about # s after the work was done", "reason_late"),

@@ -25,7 +25,7 @@ from dashboards.parts.trend import trend_card
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.access.authorization import CONFIDENTIAL
-from footprint.config.models import ALWAYS, UNDECLARED, UseCaseFact, fact_at
+from footprint.config.models import ALWAYS, OWN_SERVICE, UNDECLARED, UseCaseFact, fact_at
 from footprint.core.timestamps import format_instant
 from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
 
@@ -60,7 +60,7 @@ LOCATION_COLUMNS = ("host", "site")  # requests are not attributed to these
 
 def _list_page(kind: EntityPages, context: PageContext) -> list[Any]:
     view, language = context.view, context.view.language
-    rows = context.rows(group=(kind.column,))
+    rows = context.rows(group=(kind.column,), own_traffic=kind.column == "service")
     if not rows:
         return [filter_bar(context), *empty_state(context)]
     kind_label = translate(language, kind.column).lower()
@@ -114,7 +114,7 @@ def _table_row(kind: EntityPages, context: PageContext, row: Row, size: float) -
     elif kind.column not in LOCATION_COLUMNS:
         has_requests = row["requests"] and not is_residual
         cells.append(format_number(row["requests"], language, 9) if has_requests else translate(language, "not_applicable"))
-        has_energy = has_requests and row["energy_kwh"] is not None
+        has_energy = has_requests and row["energy_kwh"] is not None and name != OWN_SERVICE
         cells.append(format_number(1000 * row["energy_kwh"] / row["requests"], language) if has_energy else "")
     if not hidden:
         cells.append(format_percent(row["coverage"], language) if row["coverage"] is not None else translate(language, "unknown"))

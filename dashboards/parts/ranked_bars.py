@@ -10,6 +10,7 @@ from dash import html
 from dashboards.components import DECORATIVE, UNASSIGNED, Row, card, display_name, table
 from dashboards.translations import missing_mark, translate
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.config.models import OWN_SERVICE
 from footprint.i18n.formatting import energy_unit, format_estimate, format_interval, format_number, format_percent
 
 Link = Callable[[str], str] | None
@@ -84,6 +85,7 @@ def _bars_table(rows: list[Row], column: str, size: float, unit: str, language: 
     for row in rows:
         requests, energy = row.get("requests"), row["energy_kwh"]
         counted = bool(requests) and row[column] not in UNASSIGNED
+        per_request = counted and energy is not None and row[column] != OWN_SERVICE
         energy_text = format_row_energy(row, size, language)
         body.append(
             [
@@ -92,7 +94,7 @@ def _bars_table(rows: list[Row], column: str, size: float, unit: str, language: 
                 energy_text[1],
                 row["quality"],
                 format_number(requests or 0, language) if counted else translate(language, "not_applicable"),
-                format_number(1000 * energy / (requests or 1), language) if counted and energy is not None else "",
+                format_number(1000 * energy / (requests or 1), language) if per_request else "",
                 format_percent(row["coverage"], language) if row.get("coverage") is not None else "",
             ]
         )

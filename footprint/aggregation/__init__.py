@@ -4,7 +4,8 @@ placements.py         which service holds which device when
 device_energy.py      samples of a host's day -> energy intervals by device, and CPU time by process group
 request_logs.py       requests of a service around a day -> the log that attribution takes
 idle_power.py         idle power of a placed device, learnt from 28 days
-step_fits.py          step model of each service on a host, fitted on 28 days
+fleet.py              hosts of a run, which of them share a service, and versions of what they read
+step_fits.py          step model of each service on all its hosts, fitted on 28 days
 calculation_basis.py  facts and factors behind a row
 host_day.py           all of these together: the rows of one host on one day
 service_day.py        requests and tokens of one service on one day
@@ -18,4 +19,5 @@ Any sequence of runs over one ledger ends in the same rows, because a row depend
 factor book and the method.
 """
 
-METHOD_VERSION = "2.0"
+METHOD_VERSION = "3.0"
+METHOD_REVISION = 1  # of changes of figures before the release of this version; enters fingerprints, never a figure

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy import Connection, delete, select
 
-from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.device_energy import CPU_QUANTITY, GROUP
-from footprint.aggregation.host_day import HOLDING
+from footprint.aggregation.fleet import HOLDING
 from footprint.aggregation.placements import service_of_group
 from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.aggregation.shard_key import ShardKey
@@ -36,7 +36,7 @@ Mark = tuple[str, int, int]  # kind, name id, UTC day
 
 def comparison_basis(config: Config, book: FactorBook) -> str:
     """Digest of the method, the facts, the factors and the rules of the time zone: where it changes, every day is compared."""
-    return fingerprint([METHOD_VERSION, config.facts_digest(), book.digest(), zone_fingerprint(config.timezone)])
+    return fingerprint([METHOD_VERSION, METHOD_REVISION, config.facts_digest(), book.digest(), zone_fingerprint(config.timezone)])
 
 
 @dataclass(slots=True)
@@ -93,6 +93,7 @@ def shards_to_compare(comparison: ShardComparison, dirty: DirtyDays) -> Selectio
     changed = {name for name, state in states.items() if compared.get(name) != state}
     ranges = _ranges(comparison, touched, {day for days in dirty.days.values() for day in days}, limited=not changed)
     ranges |= {ShardKey("host", name): [(-_FAR, _FAR)] for name in changed}
+    _add_shared(comparison, ranges)
     ranges |= {key: [(day, day) for day in days] for key, days in dirty.days.items() if key.kind == "service"}
     if not ranges:
         return Selection(set(), {}, states)
@@ -161,6 +162,15 @@ def _ranges(
     if limited and needed and (min(needed)[0] < first or max(high for _, high in needed) > last):
         view.limit_days(min(first, min(needed)[0]), max(last, *(high for _, high in needed)))
     return ranges
+
+
+def _add_shared(comparison: ShardComparison, ranges: dict[ShardKey, list[tuple[int, int]]]) -> None:
+    """Add the ranges of each host to those of the hosts that share a service with it: they are one meter."""
+    own = {key.name: list(parts) for key, parts in ranges.items() if key.kind == "host"}
+    for names in _hosts_by_service(comparison).values():
+        shared = [part for name in sorted(names & own.keys()) for part in own[name]]
+        for name in sorted(names) if shared and len(names) > 1 else ():
+            ranges[ShardKey("host", name)] = sorted({*ranges.get(ShardKey("host", name), ()), *shared})
 
 
 def _ranges_of_host(comparison: ShardComparison, name: str, touched: set[int]) -> list[tuple[int, int]]:

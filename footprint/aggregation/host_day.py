@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import datetime
 import functools
-import json
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis, basis_at, host_embodied_ug_per_s
-from footprint.aggregation.device_energy import BUSY, CAPACITY, CPU_QUANTITY, GROUP, DeviceEnergy, cpu_times, device_energies
-from footprint.aggregation.idle_power import IdlePowerEstimator
-from footprint.aggregation.placements import Tenure, configured_tenures, process_tenures, service_of_group
+from footprint.aggregation.device_energy import BUSY, CAPACITY, DeviceEnergy, cpu_times
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
-from footprint.aggregation.step_fits import StepFits, placement_of
+from footprint.aggregation.step_fits import DividedLog
 from footprint.attribution.array_types import Ints
-from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, EnergyIntervals, Samples
-from footprint.attribution.idle import LEARNING_DAYS, LOADED_WITHIN_US
+from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, EnergyIntervals
+from footprint.attribution.idle import LEARNING_DAYS
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.shard import (
     HOST_DEVICE,
@@ -35,18 +31,15 @@ from footprint.attribution.shard import (
 )
 from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
-from footprint.config import FOREVER_US, Config
+from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.stored_forms import digest_text
-from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
+from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.day_versions import HEAD_US
-from footprint.ledger.energy_file import CONTEXT_GRADE
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 
 QUARTER_HOUR_US = US_PER_HOUR // 4
-HOLDING = "holding/"
 _WINTER, _SUMMER = datetime.datetime(2026, 1, 1), datetime.datetime(2026, 7, 1)  # noqa: DTZ001 - local by definition
 
 
@@ -83,136 +76,58 @@ class HostDay:
     splits: dict[str, SplitDiagnostics]  # by service
 
 
+_WastedShares = dict[tuple[str, str, str], tuple[float, int]]
+
+
 class HostAggregator:
     """Computation of the days of one host, with what is known of it; created for each run."""
 
     def __init__(self, view: LedgerView, config: Config, book: FactorBook, logs: ServiceLogs, name: str) -> None:
         self.view, self.config, self.book, self.logs, self.name = view, config, book, logs, name
-        self.streams = view.streams().get(name, [])
-        named = {stream.device for stream in self.streams}
-        self.aliases = view.aliases(name)
-        self.tenures = configured_tenures(config.placements, name, self.aliases, named)
-        self.tenures += self._process_tenures({tenure.device for tenure in self.tenures})
+        self.fleet, self.fits = logs.fleet, logs.fits
+        self.readings = self.fleet.host(name)
+        self.tenures = self.readings.tenures
 
     # Lazy, because every query creates every host and few of them compute.
-
-    @functools.cached_property
-    def devices(self) -> Callable[[int], list[DeviceEnergy]]:
-        """Energy intervals of every device, by day; the last three days are cached."""
-        return functools.lru_cache(maxsize=3)(lambda day: device_energies(self.view, self.name, day))
 
     @functools.cached_property
     def inputs(self) -> Callable[[int], str]:
         """Fingerprint of the inputs of attribution by day, cached."""
         return functools.cache(self._inputs)
 
-    @functools.cached_property
-    def data(self) -> Callable[[int, tuple[str, ...]], str]:
-        """Fingerprint of the ledger of this host and some services around a day, cached; empty without readings."""
-        return functools.cache(self._data)
-
-    @functools.cached_property
+    @property
     def services(self) -> list[str]:
         """Services that are placed here, or whose processes were seen here."""
-        return sorted({tenure.service for tenure in self.tenures} | set(self.groups))
+        return self.readings.services
 
-    @functools.cached_property
-    def fits(self) -> StepFits:
-        """Fits of the services."""
-        elsewhere = {placement.service for placement in self.config.placements if placement.host != self.name}
-        return StepFits(self.view, self.logs, self.name, self.tenures, self.config.window_s * US_PER_S, elsewhere)
-
-    @functools.cached_property
-    def idle_power(self) -> IdlePowerEstimator:
-        """Idle powers learnt from quiet days."""
-        return IdlePowerEstimator(self.view, self.logs, self.name, self.tenures, self._clock_offset_us)
+    def devices(self, day: int) -> list[DeviceEnergy]:
+        """Energy intervals of every device that touch a UTC day."""
+        return self.fleet.devices(self.name, day)
 
     @functools.cached_property
     def _rules(self) -> str:
         """Fingerprint of the method, the facts and the factors; only aggregation needs it."""
-        return fingerprint([METHOD_VERSION, self.config.facts_digest(), self.book.digest()])
-
-    @functools.cached_property
-    def _read_days(self) -> list[tuple[int, list[int], list[int], list[int], list[int]]]:
-        """For each stream, the days with readings, in order; their versions, those of their heads, and the second instants."""
-        days_read = []
-        for stream in self.streams:
-            days = self.view.stream_days(stream.id)
-            has_readings = days.last_us >= days.first_us
-            columns = (column[has_readings].tolist() for column in (days.day, days.version, days.head, days.second_us))
-            days_read.append((stream.id, *columns))
-        return days_read  # type: ignore[return-value]
-
-    def _process_tenures(self, placed: set[str]) -> list[Tenure]:
-        """Placements of unassigned devices, inferred from the processes that computed on them."""
-        seen: dict[str, dict[str, Samples]] = {}
-        for stream in self.streams:
-            if stream.quantity.startswith(HOLDING) and stream.device not in placed:
-                samples = self.view.samples(stream.id, 0, FOREVER_US)
-                seen.setdefault(stream.device, {})[stream.quantity.removeprefix(HOLDING)] = samples
-        services = self.config.services
-        return [tenure for device in sorted(seen) for tenure in process_tenures(device, seen[device], services)]
-
-    @functools.cached_property
-    def groups(self) -> dict[str, list[str]]:
-        """Process groups seen here, by the service whose rules they meet; each group belongs to one service only."""
-        groups_of: dict[str, list[str]] = {}
-        for stream in self.streams:
-            if stream.quantity == CPU_QUANTITY and stream.device.startswith(GROUP):
-                group = stream.device.removeprefix(GROUP)
-                service = service_of_group(group, self.config.services)
-                if service is not None:
-                    groups_of.setdefault(service, []).append(group)
-        return groups_of
+        return fingerprint([METHOD_VERSION, METHOD_REVISION, self.config.facts_digest(), self.book.digest()])
 
     def days(self) -> list[int]:
         """UTC days that a reading of this host touches, including those that a counter bridges."""
-        touched: set[int] = set()
-        for stream in self.streams:
-            days = self.view.stream_days(stream.id)
-            read_days = days.day[days.last_us >= days.first_us]
-            if not len(read_days) or stream.grade == CONTEXT_GRADE:
-                continue
-            is_counter = stream.quantity == "energy"
-            touched.update(range(int(read_days[0]), int(read_days[-1]) + 1) if is_counter else read_days.tolist())
-        return sorted(touched)
+        return self.readings.days()
 
     def _inputs(self, day: int) -> str:
-        """Fingerprint of the host's ledger around a day, and of the facts; empty without readings."""
+        """Fingerprint of the ledger of the host and of those that share its services around a day, and of the facts.
+
+        Empty without readings of any of them.
+        """
         data = self.data(day, tuple(self.services))
         return fingerprint([self._rules, data]) if data else ""
 
-    def _data(self, day: int, services: tuple[str, ...]) -> str:
-        """A day rests on its readings, those of the day before with readings, and the first two after it (``NEIGHBOURS``)."""
-        parts: list[object] = []
-        low, end_us = day - 1, (day + 1) * US_PER_DAY
-        reach_us = end_us
-        for stream, days, versions, heads, second_us in self._read_days:
-            at = bisect_left(days, day)
-            after = at + (at < len(days) and days[at] == day)
-            if at == len(days) or after == 0:
-                continue  # all its readings are before the day, or all after it
-            before = max(at - 1, 0)
-            before -= before > 0 and second_us[before] == (days[before] + 1) * US_PER_DAY  # one reading is not enough
-            parts.append((stream, list(zip(days[before:after], versions[before:after], strict=True))))
-            low = min(low, days[before] - 1)
-            if after < len(days):
-                stop = after + 1 + (second_us[after] == (days[after] + 1) * US_PER_DAY)
-                parts.append(list(zip(days[after:stop], heads[after:stop], strict=True)))
-                reach_us = max(reach_us, second_us[after])
-        if not parts:
-            return ""
-        # Logs are read to the next full hour after ``reach_us`` and LOADED_WITHIN_US.
-        is_near = reach_us + LOADED_WITHIN_US <= end_us + HEAD_US
-        for service in services:
-            last = day if is_near else (reach_us - 1) // US_PER_DAY + 1
-            head = self.view.service_head(service, day + 1) if is_near else 0
-            parts.append((service, self.view.service_versions(service, low, last), head))
-        return fingerprint([digest_text(self.aliases), *parts])
+    def data(self, day: int, services: tuple[str, ...]) -> str:
+        """Fingerprint of the ledger of this host, some services and the hosts that share them; empty without readings of any."""
+        return self.fleet.data(self.name, day, services)
 
     def fingerprint(self, day: int) -> str:
         """Fingerprint of everything that the rows of a day are computed from; empty without readings."""
-        if not self.inputs(day):
+        if not self.readings.data(day, ()):
             return ""
         earlier = [self.inputs(earlier_day) for earlier_day in range(day - LEARNING_DAYS + 1, day)] if self.tenures else []
         return fingerprint([self.inputs(day), *earlier])
@@ -224,7 +139,7 @@ class HostAggregator:
 
     def all_days_state(self) -> str:
         """Fingerprint of the ledger's part in every day of the host: where it changes, all its days are to be compared."""
-        return fingerprint([digest_text(self.aliases), self.services, bool(self.tenures)])
+        return fingerprint([digest_text(self.readings.aliases), self.services, bool(self.tenures)])
 
     def compute(self, day: int, extra_edges: Sequence[int] = ()) -> HostDay:
         """Rows of a day, with further edges of slots where a query cuts within one."""
@@ -234,7 +149,7 @@ class HostAggregator:
         devices = self.devices(day)
         index = {service: number for number, service in enumerate(self.services)}
         placed = {device.device: self._placed(device.device, day, index) for device in devices}
-        splits = {service: self._split(service, day, devices, placed) for service in self.services}
+        splits = {service: self._split(service, day) for service in self.services}
         placed = self._with_fitted_idle(placed, splits, devices)
         bases = {
             (device, service, number): self._basis(device, service, int(segment), devices, placed, splits)
@@ -257,21 +172,14 @@ class HostAggregator:
 
     def new_statistics(self) -> list[tuple[str, int, str, str]]:
         """Statistics computed since the last call: stream key, day, fingerprint, content."""
-        records = [
-            (key, day, inputs, json.dumps(quiet.to_json(), separators=(",", ":")))
-            for (key, day), (inputs, quiet) in sorted(self.idle_power.fresh.items())
-        ]
-        records += [(key, day, inputs, content) for (key, day), (inputs, content) in sorted(self.fits.fresh.items())]
-        self.idle_power.fresh.clear()
-        self.fits.fresh.clear()
-        return records
+        return self.fits.new_statistics()
 
     def _segments(self, start_us: int, end_us: int) -> Ints:
         zones = {site.zone for site in self.config.sites} | {self.config.zone}
         changes = {
             *self.config.edges_us(),
             *(edge for tenure in self.tenures for edge in (tenure.since_us, tenure.until_us)),
-            *(alias.since_us for alias in self.aliases),
+            *(alias.since_us for alias in self.readings.aliases),
             *self.book.edges_us([self.config.electricity, *IMPACT_KINDS], self.config.timezone, zones),
             *(end for fact in self.config.hosts if (end := end_of_life_us(fact.in_service_us, fact.lifetime_years)) is not None),
         }
@@ -283,7 +191,7 @@ class HostAggregator:
         placements = []
         for tenure in self.tenures:
             if tenure.device == device and tenure.since_us < end_us and tenure.until_us > start_us:
-                idle = self.idle_power.idle_uw(tenure, day, self.inputs, self.devices)
+                idle = self.fits.idle_power(self.name).idle_uw(tenure, day)
                 placements.append(PlacedService(index[tenure.service], tenure.share, tenure.since_us, tenure.until_us, idle))
         return tuple(placements)
 
@@ -310,28 +218,30 @@ class HostAggregator:
             split=_split_status(splits[service]) if service else "",
         )
 
-    def _split(
-        self, service: str, day: int, devices: Sequence[DeviceEnergy], placed: dict[str, tuple[PlacedService, ...]]
-    ) -> SplitDiagnostics:
+    def _split(self, service: str, day: int) -> SplitDiagnostics:
         """Division of the shared energy of a service: by its fit, or by declared weights without a valid fit."""
-        placement = placement_of(self.tenures, service, day)
-        service_log = self.fits.log(service, devices, day)
-        diagnosis, log = None, service_log.log
-        if placement is not None and len(log) and any(device in placed for device, _ in placement.devices):
-            idle_w = self._idle_w(placement.devices, service, placed)
-            fit, weights, log = self.fits.fit(placement, day, self.inputs, self.devices, idle_w)
-            diagnosis = fit.diagnosis
-            if weights is not None and fit.fit is not None:
-                service_input = ServiceInput(service, service_log.keys, log, weights, (), weights.half_widths)
-                shares = weights.shares(fit.fit)
-                pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
-                shares_of = dict(zip(service_log.keys, pairs, strict=True))
-                return SplitDiagnostics(service_input, diagnosis, shares_of, wasted_shares(service_log, log, weights, day), fit)
+        divided = self.fits.divide(service, day, self.name)
+        keys, log, fit, weights = divided.service_log.keys, divided.log, divided.fit, divided.weights
+        if fit is not None and fit.fit is not None and weights is not None:
+            shares = weights.shares(fit.fit)
+            pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
+            service_input = ServiceInput(service, keys, log, weights, (), weights.half_widths)
+            wasted = self._wasted(service, day, divided, weights)
+            return SplitDiagnostics(service_input, fit.diagnosis, dict(zip(keys, pairs, strict=True)), wasted, fit)
         w_in = assumption("weight_input_token")
         scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
         declared = DeclaredWeights(log)
-        service_input = ServiceInput(service, service_log.keys, log, declared, scenarios)
-        return SplitDiagnostics(service_input, diagnosis, {}, wasted_shares(service_log, log, declared, day))
+        diagnosis = fit.diagnosis if fit is not None else None
+        wasted = self._wasted(service, day, divided, declared)
+        return SplitDiagnostics(ServiceInput(service, keys, log, declared, scenarios), diagnosis, {}, wasted)
+
+    def _wasted(self, service: str, day: int, divided: DividedLog, weights: EnergyWeights) -> _WastedShares:
+        """Shares of requests that served nobody; their numbers on the first host only where several have the same log."""
+        shares = wasted_shares(divided.service_log, divided.log, weights, day)
+        placement = self.fleet.placement(service, day)
+        if placement is None or self.fits.pooled_hosts(service, day) == 1 or placement.hosts[0] == self.name:
+            return shares
+        return {key: (share, 0) for key, (share, _) in shares.items()}
 
     def _with_fitted_idle(
         self, placed: dict[str, tuple[PlacedService, ...]], splits: dict[str, SplitDiagnostics], devices: Sequence[DeviceEnergy]
@@ -355,29 +265,12 @@ class HostAggregator:
                 result[device][position] = replace(result[device][position], idle_uw=power)
         return {device: tuple(placements) for device, placements in result.items()}
 
-    def _idle_w(
-        self, devices: Sequence[tuple[str, float]], service: str, placed: dict[str, tuple[PlacedService, ...]]
-    ) -> float | None:
-        """Idle power [W] of all devices of a placement together, the service's share of each; None where one is not known."""
-        total = 0.0
-        for device, share in devices:
-            placements = [placement for placement in placed.get(device, ()) if self.services[placement.service] == service]
-            if not placements or placements[0].idle_uw is None:
-                return None
-            total += placements[0].idle_uw / UW_PER_W * share
-        return total
-
-    def _clock_offset_us(self, service: str, day: int) -> int:
-        placement = placement_of(self.tenures, service, day)
-        statistics = self.fits.day(placement, day, self.inputs, self.devices) if placement is not None else None
-        return round(statistics.lag_s * US_PER_S) if statistics is not None else 0
-
     def _cpu_time(self, day: int, index: dict[str, int]) -> dict[str, CpuTime]:
-        if not self.groups:
+        if not self.readings.groups:
             return {}
         intervals = cpu_times(self.view, self.name, day)
         services: dict[int, EnergyIntervals] = {}
-        for service, groups in self.groups.items():
+        for service, groups in self.readings.groups.items():
             group_intervals = [intervals[group] for group in groups if group in intervals]
             if group_intervals:
                 services[index[service]] = _sum_intervals(group_intervals)

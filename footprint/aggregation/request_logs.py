@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from footprint.aggregation.fleet import Fleet
 from footprint.attribution.array_types import Ints
 from footprint.attribution.request_log import RequestLog, build_request_log
 from footprint.attribution.token_weights import token_weight
@@ -14,7 +18,10 @@ from footprint.config import Config
 from footprint.core.units import US_PER_HOUR, US_PER_S
 from footprint.ledger.ledger_view import LedgerView, RequestColumns
 
-_MAX_CACHED_LOGS = 64
+if TYPE_CHECKING:
+    from footprint.aggregation.step_fits import StepFits
+
+MAX_CACHED_LOGS, MAX_CACHED_PARTS = 24, 64
 WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobody
 
 
@@ -22,12 +29,21 @@ WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobo
 class ServiceLog:
     """Log of a service over some time, with the (use case, model) of each of its keys.
 
-    ``wasted`` holds, by status, the positions in the log of requests that served nobody.
+    ``wasted`` holds, by status, the positions in the log of requests that served nobody. ``host`` is the index in ``hosts`` of
+    the replica that a request names, -1 where it names none.
     """
 
     keys: tuple[tuple[str, str], ...]
     log: RequestLog
     wasted: dict[str, Ints]
+    hosts: tuple[str, ...] = ()
+    host: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def part(self, chosen: NDArray[np.bool_]) -> ServiceLog:
+        """The chosen requests."""
+        position = np.cumsum(chosen) - 1
+        wasted = {status: position[index[chosen[index]]] for status, index in self.wasted.items()}
+        return ServiceLog(self.keys, self.log[chosen], wasted, self.hosts, self.host[chosen])
 
 
 class ServiceLogs:
@@ -36,6 +52,19 @@ class ServiceLogs:
     def __init__(self, view: LedgerView, config: Config) -> None:
         self._view, self._config = view, config
         self._cached: OrderedDict[tuple[str, int, int], ServiceLog] = OrderedDict()
+        self._parts: OrderedDict[tuple[int, str, tuple[str, ...]], tuple[ServiceLog, ServiceLog]] = OrderedDict()
+
+    @functools.cached_property
+    def fleet(self) -> Fleet:
+        """Hosts of the run."""
+        return Fleet(self._view, self._config)
+
+    @functools.cached_property
+    def fits(self) -> StepFits:
+        """Fits of the services of the run, shared by all hosts."""
+        from footprint.aggregation.step_fits import StepFits  # noqa: PLC0415 - fits read logs
+
+        return StepFits(self.fleet, self)
 
     def between(self, service: str, start_us: int, end_us: int) -> ServiceLog:
         """Requests in flight in [start, end), which is widened to whole hours."""
@@ -44,10 +73,24 @@ class ServiceLogs:
         key = service, start_us, end_us
         if key not in self._cached:
             self._cached[key] = self._read(service, start_us, end_us)
-            while len(self._cached) > _MAX_CACHED_LOGS:
+            while len(self._cached) > MAX_CACHED_LOGS:
                 self._cached.popitem(last=False)
         self._cached.move_to_end(key)
         return self._cached[key]
+
+    def of_host(self, whole: ServiceLog, host: str, hosts: tuple[str, ...]) -> ServiceLog:
+        """Requests of one of the hosts of a service; one that names none of them goes where the one before it went."""
+        key = id(whole), host, hosts
+        if key not in self._parts:
+            number = np.array([hosts.index(name) if name in hosts else -1 for name in whole.hosts] + [-1], dtype=np.int64)
+            serving = number[whole.host]
+            latest = np.maximum.accumulate(np.where(serving >= 0, np.arange(len(serving)), -1))
+            serving = np.where(latest >= 0, serving[np.maximum(latest, 0)], 0)
+            self._parts[key] = whole, whole.part(serving == hosts.index(host) if host in hosts else np.zeros(len(serving), bool))
+            while len(self._parts) > MAX_CACHED_PARTS:
+                self._parts.popitem(last=False)
+        self._parts.move_to_end(key)
+        return self._parts[key][1]
 
     def _read(self, service: str, start_us: int, end_us: int) -> ServiceLog:
         requests = self._view.requests(service, start_us, end_us)
@@ -66,7 +109,7 @@ class ServiceLogs:
         )
         statuses = self._view.store.texts(self._view.connection, np.unique(requests.status).tolist())
         wasted = {text: np.flatnonzero(requests.status == number) for number, text in statuses.items() if text in WASTED}
-        return ServiceLog(keys, log, wasted)
+        return ServiceLog(keys, log, wasted, (), np.full(len(log), -1, dtype=np.int64))
 
 
 def request_keys(

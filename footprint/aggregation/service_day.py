@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.request_logs import request_keys
 from footprint.attribution.array_types import Ints
 from footprint.config import Config
@@ -38,7 +38,7 @@ def service_fingerprint(view: LedgerView, config: Config, service: str, day: int
     versions = view.service_versions(service, day, day)
     if not versions:
         return ""
-    return fingerprint([METHOD_VERSION, config.facts_digest(), service, day, versions[0][1]])
+    return fingerprint([METHOD_VERSION, METHOD_REVISION, config.facts_digest(), service, day, versions[0][1]])
 
 
 def counting_instant(requests: RequestColumns) -> Ints:

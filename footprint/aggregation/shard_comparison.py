@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, select
 
-from footprint.aggregation import METHOD_VERSION
+from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.host_day import HostAggregator
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.service_day import service_fingerprint
@@ -136,8 +136,8 @@ class ShardComparison:
             services = host.services if services is None else services
             learns = bool(host.tenures) if learns is None else learns
             ledger = host.ledger(day, tuple(services), learns=learns)
-            state = fingerprint([METHOD_VERSION, self.book.digest(), dated, ledger])
+            state = fingerprint([METHOD_VERSION, METHOD_REVISION, self.book.digest(), dated, ledger])
         else:
             services, learns = [], False
-            state = fingerprint([METHOD_VERSION, dated, *self.view.service_versions(key.name, day, day)])
+            state = fingerprint([METHOD_VERSION, METHOD_REVISION, dated, *self.view.service_versions(key.name, day, day)])
         return json.dumps({"services": services, "learns": learns, "state": state}, sort_keys=True)

@@ -1,150 +1,286 @@
-"""Step model of each service on one host, fitted on the statistics of its days.
+"""Step model of each service, fitted on the statistics of its days: one fit for all hosts of the run.
 
-The statistics of a day are additive and depend on that day's ledger only. They are stored with its fingerprint and computed again
-only when the ledger has changed.
+Hosts behind one log that does not name them are one meter. Where the requests of a day name the host that served them, each host
+is a meter of its own requests, and hosts of one layout are fitted together, each with its own idle power. The statistics of a
+day are additive and depend on that day's ledger only. They are stored with its fingerprint and computed again only when the
+ledger has changed.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Sequence
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy import select
 
+from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.device_energy import DeviceEnergy
-from footprint.aggregation.placements import Tenure
+from footprint.aggregation.fleet import Fleet, PlacedSpan, ServicePlacement
+from footprint.aggregation.idle_power import IdlePowerEstimator, quiet_timeline
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import EnergyIntervals
 from footprint.attribution.idle import LEARNING_DAYS
-from footprint.attribution.request_log import RequestLog, shift_log
-from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics, time_log
-from footprint.attribution.step.model import StepFit, StepWeights, fit_placement
+from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, shift_log
+from footprint.attribution.step.day_statistics import DayStatistics, MeteredSpan, TimedLog, day_statistics, host_count, time_log
+from footprint.attribution.step.model import FitData, StepFit, StepWeights, fit_placement
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
-from footprint.core.units import US_PER_DAY, US_PER_S
-from footprint.ledger.ledger_view import LedgerView
+from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S, UW_PER_W
+from footprint.ledger.ledger_view import fingerprint
 from footprint.storage import schema
 from footprint.storage.database import table
 
-DayDevices = Callable[[int], Sequence[DeviceEnergy]]
-Inputs = Callable[[int], str]
+LOG_MARGIN_US = 2 * US_PER_HOUR  # of the log of a day, so that idle power and the fit read the same log
+MIN_ROUTED_SHARE = 0.95  # of a day's requests that name their host, above which each host is fitted on its own
+MAX_CACHED_DAYS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class FittedPlacement:
-    """Devices that a service held together on one host for the longest part of a day, and when [µs, µs)."""
+class DividedLog:
+    """Requests of a service that one host's energy is divided over on a day, and the fit.
 
-    service: str
-    devices: tuple[tuple[str, float], ...]  # device, share
-    since_us: int
-    until_us: int
+    ``weights`` is None where the fit is refused; ``log`` has its clock corrected.
+    """
 
-    @property
-    def key(self) -> str:
-        """Key of the stored statistics: other devices are another placement."""
-        return "step " + self.service + " " + " ".join(f"{device}*{share:g}" for device, share in self.devices)
-
-
-def placement_of(tenures: Sequence[Tenure], service: str, day: int) -> FittedPlacement | None:
-    """Devices that a service held for the longest part of a day; None where it held none."""
-    start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-    own = [tenure for tenure in tenures if tenure.service == service and tenure.since_us < end_us and tenure.until_us > start_us]
-    edges = sorted({start_us, end_us, *(e for h in own for e in (h.since_us, h.until_us) if start_us < e < end_us)})
-    candidates: list[tuple[int, int, FittedPlacement]] = []
-    for low, high in itertools.pairwise(edges):
-        devices = tuple(sorted((h.device, h.share) for h in own if h.since_us <= low and h.until_us >= high))
-        if devices:
-            candidates.append((high - low, -low, FittedPlacement(service, devices, low, high)))
-    return max(candidates, key=lambda tenure: tenure[:2])[2] if candidates else None
+    service_log: ServiceLog
+    log: RequestLog
+    fit: StepFit | None = None
+    weights: StepWeights | None = None
 
 
 class StepFits:
-    """Statistics and fits of the services of one host; new statistics are left in ``fresh`` to be stored.
+    """Statistics and fits of the services of a run; new statistics are left in ``fresh`` to be stored."""
 
-    ``elsewhere`` are services that are placed on other hosts too.
-    """
-
-    def __init__(
-        self, view: LedgerView, logs: ServiceLogs, host: str, tenures: Sequence[Tenure], window_us: int, elsewhere: set[str]
-    ) -> None:
-        self._view, self._logs, self._host, self._tenures, self._window_us = view, logs, host, tenures, window_us
-        self._elsewhere = elsewhere
+    def __init__(self, fleet: Fleet, logs: ServiceLogs) -> None:
+        self._fleet, self._logs = fleet, logs
+        self._view, self._config = fleet.view, fleet.config
+        self._window_us = self._config.window_s * US_PER_S
         self._known: dict[tuple[str, int], tuple[str, DayStatistics]] = {}
-        self._timed_logs: dict[tuple[str, int], tuple[RequestLog, TimedLog]] = {}
+        self._timed_logs: OrderedDict[tuple[str, int], tuple[RequestLog, TimedLog]] = OrderedDict()
+        self._divided: OrderedDict[tuple[object, ...], DividedLog] = OrderedDict()
         self.fresh: dict[tuple[str, int], tuple[str, str]] = {}
+        self._idle_powers: dict[str, IdlePowerEstimator] = {}
+        # The logs beside the timeline keep their ids from being used again.
+        self._quiet: tuple[tuple[tuple[int, int], ...], list[RequestLog], ConcurrencyTimeline] | None = None
+        self._texts = functools.cache(self._read_texts)
+        self._fit = functools.lru_cache(maxsize=MAX_CACHED_DAYS)(self._fit_meters)
+        self._routed = functools.cache(self._is_routed)
 
-    @functools.cached_property
-    def _texts(self) -> dict[tuple[str, int], tuple[str, str]]:
-        """Stored statistics, read on first use."""
+    def _read_texts(self, service: str) -> dict[tuple[str, int], tuple[str, str]]:
+        """Stored statistics of a service."""
         target = table(schema.Statistics)
-        prefix = f"{self._host}/step "
+        prefix = f"{service}/step "
         rows = self._view.connection.execute(select(target).where(target.c.stream_key.startswith(prefix, autoescape=True)))
         return {(row.stream_key, row.day): (row.inputs, row.content) for row in rows}
 
-    def log(self, service: str, devices: Sequence[DeviceEnergy], day: int) -> ServiceLog:
-        """Log of a service around a day, over all the time that the devices' intervals of the day cover."""
-        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        lows = [int(device.intervals.start_us[0]) for device in devices if len(device.intervals)]
-        highs = [int(device.intervals.end_us[-1]) for device in devices if len(device.intervals)]
-        return self._logs.between(service, min([start_us, *lows]), max([end_us, *highs]))
-
-    def day(self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices) -> DayStatistics | None:
-        """Statistics of a placement on a day; None where the host has no readings."""
-        fingerprint = inputs(day)
-        if not fingerprint:
-            return None
-        key = f"{self._host}/{placement.key}", day
-        if self._known.get(key, ("", None))[0] == fingerprint:
-            return self._known[key][1]
-        stored = self._texts.get(key, ("", ""))
-        statistics = load_statistics(stored[1]) if stored[0] == fingerprint else None
-        if statistics is None:
-            statistics = self._learn(placement, day, devices(day))
-            self.fresh[key] = (fingerprint, dump_statistics(statistics))
-        self._known[key] = (fingerprint, statistics)
-        return statistics
-
-    def _learn(self, placement: FittedPlacement, day: int, devices: Sequence[DeviceEnergy]) -> DayStatistics:
-        service_log = self.log(placement.service, devices, day)
-        names = [_key_name(key) for key in service_log.keys]
-        intervals = _placement_intervals(placement, devices)
-        statistics, timed = day_statistics(
-            service_log.log, names, intervals, (placement.since_us, placement.until_us), day * US_PER_DAY, self._window_us
+    def log(self, service: str, day: int, devices: Sequence[DeviceEnergy], host: str) -> ServiceLog:
+        """Requests that a host's energy of a day is divided over, over all the time that the devices' intervals cover."""
+        starts = [int(device.intervals.start_us[0]) for device in devices if len(device.intervals)]
+        ends = [int(device.intervals.end_us[-1]) for device in devices if len(device.intervals)]
+        whole = self._logs.between(
+            service, min([day * US_PER_DAY - LOG_MARGIN_US, *starts]), max([(day + 1) * US_PER_DAY + LOG_MARGIN_US, *ends])
         )
-        self._timed_logs = {(placement.key, day): (service_log.log, timed)}
+        return self._logs.of_host(whole, host, self._hosts(service, day)) if self._routed(service, day) else whole
+
+    def _hosts(self, service: str, day: int) -> tuple[str, ...]:
+        placement = self._fleet.placement(service, day)
+        return tuple(placement.hosts) if placement is not None else ()
+
+    def _is_routed(self, service: str, day: int) -> bool:
+        """Whether the requests of a day name which of several hosts served them."""
+        hosts = self._hosts(service, day)
+        if len(hosts) < 2:
+            return False
+        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        whole = self._logs.between(service, start_us - LOG_MARGIN_US, end_us + LOG_MARGIN_US)
+        inside = (whole.log.start_us >= start_us) & (whole.log.start_us < end_us)
+        known = np.array([name in hosts for name in whole.hosts] + [False])
+        return bool(inside.any() and known[whole.host[inside]].mean() >= MIN_ROUTED_SHARE)
+
+    def statistics(self, service: str, day: int, host: str) -> DayStatistics | None:
+        """Statistics of the meter that a host belongs to on a day; None where the service has none then."""
+        placement = self._fleet.placement(service, day)
+        if placement is None:
+            return None
+        meter = _meter(placement, host) if self._routed(service, day) else placement
+        if not meter.spans:
+            return None
+        inputs = self._inputs(meter, day)
+        key = meter.key, day
+        if self._known.get(key, ("", None))[0] == inputs:
+            return self._known[key][1]
+        stored = self._texts(service).get(key, ("", ""))
+        statistics = load_statistics(stored[1]) if stored[0] == inputs else None
+        if statistics is None:
+            statistics = self._learn(meter, day, host)
+            self.fresh[key] = (inputs, dump_statistics(statistics))
+        self._known[key] = (inputs, statistics)
         return statistics
 
-    def fit(
-        self, placement: FittedPlacement, day: int, inputs: Inputs, devices: DayDevices, idle_w: float | None
-    ) -> tuple[StepFit, StepWeights | None, RequestLog]:
-        """Fit of a day, the weights of its log where the fit is valid, and the log with its clock corrected."""
-        service_log = self.log(placement.service, devices(day), day)
-        days = []
-        for earlier_day in range(day - LEARNING_DAYS + 1, day + 1):
-            earlier_placement = placement_of(self._tenures, placement.service, earlier_day)
-            if earlier_placement is not None and earlier_placement.devices == placement.devices:
-                statistics = self.day(earlier_placement, earlier_day, inputs, devices)
-                if statistics is not None and len(statistics.windows):
-                    days.append(statistics)
-        last = self.day(placement, day, inputs, devices)
-        if not days or last is None or days[-1] is not last:
-            days = [*days, last] if last is not None else days
-        step_fit = fit_placement(days, idle_w, replicas=placement.service in self._elsewhere)
-        log = shift_log(service_log.log, round(step_fit.diagnosis.lag_s * US_PER_S))
-        if step_fit.fit is None:
-            return step_fit, None, log
-        return step_fit, StepWeights(log, self._time_log(placement, day, service_log, step_fit), step_fit), log
+    def _inputs(self, placement: ServicePlacement, day: int) -> str:
+        rules = [METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()]
+        return fingerprint([*rules, placement.spans, placement.unread, self._fleet.service_data(placement.service, day)])
 
-    def _time_log(self, placement: FittedPlacement, day: int, service_log: ServiceLog, step_fit: StepFit) -> TimedLog:
+    def _learn(self, placement: ServicePlacement, day: int, host: str) -> DayStatistics:
+        devices = {name: self._fleet.devices(name, day) for name in placement.hosts}
+        service_log = self.log(placement.service, day, devices.get(host, []), host)
+        names = [_key_name(key) for key in service_log.keys]
+        spans = [_metered_span(span, devices, placement.unread) for span in placement.spans]
+        statistics, timed = day_statistics(service_log.log, names, spans, day * US_PER_DAY, self._window_us)
+        self._timed_logs[placement.key, day] = (service_log.log, timed)
+        while len(self._timed_logs) > MAX_CACHED_DAYS:
+            self._timed_logs.popitem(last=False)
+        return statistics
+
+    def divide(self, service: str, day: int, host: str) -> DividedLog:
+        """Requests, fit and weights of a service on a host and day."""
+        service_log = self.log(service, day, self._fleet.devices(host, day), host)
+        placement = self._fleet.placement(service, day)
+        if placement is None or host not in placement.hosts or not len(service_log.log):
+            return DividedLog(service_log, service_log.log)
+        meter = _meter(placement, host) if self._routed(service, day) else placement
+        key = meter.key, day, id(service_log)
+        if key not in self._divided:
+            self._divided[key] = self._divide(meter, day, host, service_log)
+            while len(self._divided) > MAX_CACHED_DAYS:
+                self._divided.popitem(last=False)
+        self._divided.move_to_end(key)
+        return self._divided[key]
+
+    def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
+        own = self.statistics(meter.service, day, host)
+        if own is None:
+            return DividedLog(service_log, service_log.log)
+        routed = self._routed(meter.service, day)
+        # Any host of a meter asks for the same fit.
+        hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
+        fit = self._fit(meter.service, day, hosts)
+        if len(hosts) > 1:
+            fit = fit.of_meter(hosts.index(host), own)
+        log = shift_log(service_log.log, round(own.lag_s * US_PER_S))
+        if fit.fit is None:
+            return DividedLog(service_log, log, fit)
+        return DividedLog(service_log, log, fit, StepWeights(log, self._time_log(meter, day, service_log, own), fit))
+
+    def _siblings(self, meter: ServicePlacement, day: int) -> tuple[str, ...]:
+        """Hosts of the service that have the layout of a meter on a day, sorted."""
+        placement = self._fleet.placement(meter.service, day)
+        assert placement is not None
+        layout = meter.layout.partition(" at ")[0]
+        return tuple(name for name in placement.hosts if _meter(placement, name).layout.partition(" at ")[0] == layout)
+
+    def _fit_meters(self, service: str, day: int, hosts: tuple[str, ...]) -> StepFit:
+        """Fit of a day and the 27 before it, of the meters that these hosts are or belong to."""
+        days: list[DayStatistics] = []
+        meters: list[int] = []
+        routed = self._routed(service, day)
+        unread, spans = 0, []
+        for number, host in enumerate(hosts):
+            today = self._fleet.placement(service, day)
+            assert today is not None
+            meter = _meter(today, host) if routed else today
+            unread = max(unread, meter.unread)
+            spans.append(meter.largest)
+            for earlier_day in range(day - LEARNING_DAYS + 1, day):
+                placement = self._fleet.placement(service, earlier_day)
+                if placement is None or self._routed(service, earlier_day) != routed:
+                    continue
+                earlier = _meter(placement, host) if routed else placement
+                statistics = self.statistics(service, earlier_day, host) if earlier.layout == meter.layout else None
+                if statistics is not None and len(statistics.windows):
+                    unread = max(unread, earlier.unread)
+                    days.append(statistics)
+                    meters.append(number)
+            last = self.statistics(service, day, host)
+            assert last is not None
+            days.append(last)
+            meters.append(number)
+        data = FitData.from_days(days, meters)
+        powers = [self._idle_w(service, span, day) for span in spans] if data.is_pinned else [None] * len(spans)
+        placement = self._fleet.placement(service, day)
+        several = not routed and placement is not None and len(placement.hosts) + unread > 1
+        return fit_placement(data, powers, replicas=several, unread=0 if routed else unread)
+
+    def _idle_w(self, service: str, span: PlacedSpan, day: int) -> float | None:
+        """Learnt idle power [W] of all devices of a span together, the service's share of each; None where one is not known."""
+        total = 0.0
+        for host, device, share in span.devices:
+            own = (t for t in self._fleet.host(host).tenures if (t.service, t.device) == (service, device))
+            tenure = next((t for t in own if t.since_us <= span.since_us and t.until_us >= span.until_us), None)
+            idle_uw = self.idle_power(host).idle_uw(tenure, day) if tenure is not None else None
+            if idle_uw is None:
+                return None
+            total += idle_uw / UW_PER_W * share
+        return total
+
+    def idle_power(self, host: str) -> IdlePowerEstimator:
+        """Idle powers of the devices of a host."""
+        if host not in self._idle_powers:
+            services = self._fleet.host(host).services
+            rules = [METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()]
+
+            def inputs(day: int) -> str:
+                read = self._fleet.host(host).data(day, ())
+                return fingerprint([*rules, self._fleet.data(host, day, tuple(services))]) if read else ""
+
+            self._idle_powers[host] = IdlePowerEstimator(self._fleet, self, host, functools.cache(inputs))
+        return self._idle_powers[host]
+
+    def new_statistics(self) -> list[tuple[str, int, str, str]]:
+        """Statistics computed since the last call: stream key, day, fingerprint, content."""
+        records = [(key, day, inputs, content) for (key, day), (inputs, content) in sorted(self.fresh.items())]
+        self.fresh.clear()
+        for _, idle in sorted(self._idle_powers.items()):
+            records += [
+                (key, day, inputs, json.dumps(quiet.to_json(), separators=(",", ":")))
+                for (key, day), (inputs, quiet) in sorted(idle.fresh.items())
+            ]
+            idle.fresh.clear()
+        return records
+
+    def pooled_hosts(self, service: str, day: int) -> int:
+        """Number of hosts that serve the requests of a service without being named."""
+        placement = self._fleet.placement(service, day)
+        return len(placement.hosts) + placement.unread if placement is not None and not self._routed(service, day) else 1
+
+    def quiet_timeline(
+        self, services: tuple[str, ...], day: int, host: str, devices: Sequence[DeviceEnergy]
+    ) -> ConcurrencyTimeline:
+        """When requests of any of the services of a device may have run, with their clocks corrected."""
+        logs = [(self.log(service, day, devices, host).log, self._clock_offset_us(service, day, host)) for service in services]
+        key = tuple((id(log), offset_us) for log, offset_us in logs)
+        if self._quiet is None or self._quiet[0] != key:
+            self._quiet = key, [log for log, _ in logs], quiet_timeline(logs, day)
+        return self._quiet[2]
+
+    def _clock_offset_us(self, service: str, day: int, host: str) -> int:
+        statistics = self.statistics(service, day, host)
+        return round(statistics.lag_s * US_PER_S) if statistics is not None else 0
+
+    def _time_log(self, placement: ServicePlacement, day: int, service_log: ServiceLog, own: DayStatistics) -> TimedLog:
         log, timed = self._timed_logs.get((placement.key, day), (None, None))
         if log is service_log.log and timed is not None:
             return timed
-        edges = _window_edges(day, self._window_us)
         names = [_key_name(key) for key in service_log.keys]
-        return time_log(service_log.log, names, day * US_PER_DAY, edges, step_fit.diagnosis.lag_s, step_fit.diagnosis.late_s)
+        empty: dict[str, list[DeviceEnergy]] = {}
+        hosts = host_count([_metered_span(span, empty, placement.unread) for span in placement.spans], day * US_PER_DAY)
+        edges = _window_edges(day, self._window_us)
+        return time_log(service_log.log, names, day * US_PER_DAY, edges, own.lag_s, own.late_s, hosts)
+
+
+def _meter(placement: ServicePlacement, host: str) -> ServicePlacement:
+    """The part of a placement on one host, as a meter of its own."""
+    spans = tuple(
+        PlacedSpan(tuple((host, device, share) for device, share in span.of_host(host)), span.since_us, span.until_us)
+        for span in placement.spans
+        if span.of_host(host)
+    )
+    shares = "+".join(f"{share:g}" for share in sorted(share for _, share in spans[0].of_host(host))) if spans else ""
+    return ServicePlacement(placement.service, f"{shares} at {host}", spans)
 
 
 def _window_edges(day: int, window_us: int) -> Ints:
@@ -155,13 +291,14 @@ def _key_name(key: tuple[str, str]) -> str:
     return "/".join(key)
 
 
-def _placement_intervals(placement: FittedPlacement, devices: Sequence[DeviceEnergy]) -> list[EnergyIntervals]:
-    """Intervals of the devices of a placement, the service's share of each; empty for a device that was not read."""
-    by_name = {device.device: device.intervals for device in devices}
+def _metered_span(span: PlacedSpan, devices: dict[str, list[DeviceEnergy]], unread: int) -> MeteredSpan:
+    """Intervals of the devices of a span, the service's share of each; empty for a device that was not read."""
+    by_name = {(host, device.device): device.intervals for host, listed in devices.items() for device in listed}
     parts = []
-    for device, share in placement.devices:
-        intervals = by_name.get(device, EnergyIntervals.empty())
+    for host, device, share in span.devices:
+        intervals = by_name.get((host, device), EnergyIntervals.empty())
         parts.append(
             replace(intervals, energy_uj=np.floor(intervals.energy_uj * share).astype(np.int64)) if share < 1 else intervals
         )
-    return parts
+    size = sum(share for _, _, share in span.devices)
+    return MeteredSpan(tuple(parts), span.since_us, span.until_us, size, len(span.hosts) + unread)

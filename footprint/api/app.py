@@ -115,14 +115,14 @@ def _add_sign_in(api: FastAPI, config: Config, clock: Callable[[], int], oidc_tr
 
 
 def build_application(config: Config, store: Store, schedule: JobScheduler | None) -> tuple[Any, SelfMeteringGateway | None]:
-    """ASGI application, and the gateway that counts its requests.
+    """ASGI application, and the gateway that counts its requests; None where ``[server] count_itself`` is false.
 
     A demonstration has no gateway: real requests never mix with simulated ones.
     """
     service = IngestService(store, config.services_of_model)
     api = create_api(config, store, service, now_us, schedule)
     app: Any = importlib.import_module(DASHBOARD).mount(api, store, config, now_us)
-    if config.demo:
+    if config.demo or not config.count_itself:
         return app, None
     gateway = SelfMeteringGateway(app, service, now_us)
     return gateway, gateway

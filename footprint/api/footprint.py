@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -41,7 +42,8 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         if unknown:
             raise BadQuery(f"unknown parameter {', '.join(sorted(unknown))}; known are {', '.join(sorted(_PARAMETERS))}")
         output_format = _parse_format(form, request.headers.get("accept", ""))
-        query = parse_query(config.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
+        parsed = parse_query(config.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
+        query = replace(parsed, own_traffic=True)
         result = authorized_queries.run(query, lambda authorized_query: run_query(store, config, authorized_query, clock()))
         columns, rows = result.columns, result.rows
         return table_response(columns, rows, output_format, config, "footprint")

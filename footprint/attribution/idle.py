@@ -29,28 +29,36 @@ LOADED_WITHIN_US = US_PER_HOUR  # the model is surely loaded within an hour of a
 MIN_BUSY_SHARE = 0.02  # of an interval; drivers report utilisation in whole percent
 MIN_QUIET_US = 30 * US_PER_S
 MIN_NEAR_US = 600 * US_PER_S
+MIN_MODE_SHARE = 0.1  # of the time, at the lowest mode of intervals in which one of several hosts was quiet
 
 Histogram = dict[int, tuple[int, int]]  # bin -> (time [µs], energy [µJ])
 
 
-@stored_as("QuietDay", "quiet near busy_quiet busy_near")
+@stored_as("QuietDay", "quiet near busy_quiet busy_near few")
 @dataclass(frozen=True, slots=True)
 class IdleHistograms:
     """Power histograms of the quiet intervals of one placed device on one day; additive over days.
 
     ``near`` are the quiet intervals within an hour of a request, when the model was surely loaded. ``busy_quiet`` and
     ``busy_near`` are the same for intervals in which the device computed although no request is known: unlogged traffic, or a
-    program that spins while it waits.
+    program that spins while it waits. ``few`` are intervals of one of several hosts behind one log in which fewer requests ran
+    than there are hosts, so that one host at least was quiet.
     """
 
     quiet: Histogram = field(default_factory=dict)
     near: Histogram = field(default_factory=dict)
     busy_quiet: Histogram = field(default_factory=dict)
     busy_near: Histogram = field(default_factory=dict)
+    few: Histogram = field(default_factory=dict)
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
         """Plain JSON, for the store."""
-        return {key: {str(b): list(pair) for b, pair in sorted(getattr(self, name).items())} for name, key in keys_of(type(self))}
+        histograms = {key: getattr(self, name) for name, key in keys_of(type(self))}
+        return {
+            key: {str(b): list(pair) for b, pair in sorted(histogram.items())}
+            for key, histogram in histograms.items()
+            if histogram or key != "few"  # a service on one host has none
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, dict[str, list[int]]]) -> IdleHistograms:
@@ -59,7 +67,11 @@ class IdleHistograms:
 
 
 def idle_histograms(
-    intervals: EnergyIntervals, timeline: ConcurrencyTimeline, day: tuple[int, int], busy: EnergyIntervals | None = None
+    intervals: EnergyIntervals,
+    timeline: ConcurrencyTimeline,
+    day: tuple[int, int],
+    busy: EnergyIntervals | None = None,
+    hosts: int = 1,
 ) -> IdleHistograms:
     """Power histograms of the quiet intervals of a device on one day.
 
@@ -75,6 +87,8 @@ def idle_histograms(
         Begin and end of the day [µs since 1970].
     busy
         Intervals whose "energy" is the time in which the device computed [µs]; None where no agent reports it.
+    hosts
+        Number of hosts that serve the requests, where the log does not name them.
     """
     inside = (intervals.start_us >= day[0]) & (intervals.start_us < day[1]) & (intervals.method != BRIDGED)
     intervals = intervals[inside]
@@ -83,7 +97,9 @@ def idle_histograms(
     running, _ = timeline.count_overlapping(intervals.start_us - WARM_TAIL_US, intervals.end_us)
     running_nearby, _ = timeline.count_overlapping(intervals.start_us - LOADED_WITHIN_US, intervals.end_us + LOADED_WITHIN_US)
     quiet, near, computing = running == 0, (running == 0) & (running_nearby > 0), _is_computing(intervals, busy)
-    selections = quiet & ~computing, near & ~computing, quiet & computing, near & computing
+    # A record of several requests may run on any number of hosts.
+    few = (running > 0) & (running < hosts) & bool((timeline.log.weight == 1).all())
+    selections = quiet & ~computing, near & ~computing, quiet & computing, near & computing, few
     return IdleHistograms(*(_power_histogram(intervals[selection]) for selection in selections))
 
 
@@ -128,7 +144,8 @@ def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
 def idle_power_uw(days: Iterable[IdleHistograms]) -> int | None:
     """Idle power learnt from days.
 
-    Intervals in which the device computed count only where there are no others, because it may have spun.
+    Intervals in which the device computed count only where there are no others, because it may have spun. Without any quiet
+    interval, the lowest mode of those in which fewer requests ran than hosts serve them is the idle power.
 
     Parameters
     ----------
@@ -146,20 +163,29 @@ def idle_power_uw(days: Iterable[IdleHistograms]) -> int | None:
             histogram = merge_histograms(getattr(day, name) for day in days)
             if _total_time_us(histogram) >= min_time_us:
                 return _mode_uw(histogram)
-    return None
+    few = merge_histograms(day.few for day in days)
+    return _mode_uw(few, lowest=True) if _total_time_us(few) >= MIN_NEAR_US else None
 
 
 def _total_time_us(histogram: Histogram) -> int:
     return sum(time for time, _ in histogram.values())
 
 
-def _mode_uw(histogram: Histogram) -> int:
-    """Mode of a histogram [µW]: the window of bins with most time, then its mean until it is stable."""
+def _mode_uw(histogram: Histogram, *, lowest: bool = False) -> int:
+    """Mode of a histogram [µW]: the window of bins with most time, or the lowest with much, then its mean until it is stable."""
     bins = np.array(sorted(histogram), dtype=np.int64)
     time = np.array([histogram[int(b)][0] for b in bins], dtype=np.int64)
     energy = np.array([histogram[int(b)][1] for b in bins], dtype=np.int64)
     time_around = _sums_between(bins, time, bins - HALF_WIDTH_BINS, bins + HALF_WIDTH_BINS)
-    centre = int(bins[int(np.argmax(time_around))])
+    best = int(np.argmax(time_around))
+    if lowest:
+        tops = [
+            index
+            for index in np.flatnonzero(time_around >= MIN_MODE_SHARE * time.sum()).tolist()
+            if time_around[index] == time_around[np.abs(bins - bins[index]) <= HALF_WIDTH_BINS].max()
+        ]
+        best = min([best, *tops])
+    centre = int(bins[best])
     for _ in range(20):
         around = np.array([centre - HALF_WIDTH_BINS]), np.array([centre + HALF_WIDTH_BINS])
         mean_uw = int(_sums_between(bins, energy, *around)[0]) * PJ_PER_UJ // int(_sums_between(bins, time, *around)[0])

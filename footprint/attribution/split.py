@@ -121,15 +121,12 @@ def split_placement(
     piece_active = energy - piece_idle
 
     running, key = timeline.count_overlapping(intervals.start_us, intervals.end_us)
-    shared = (running > 0) & ((key < 0) | weights.has_coarse_stamps)
+    by_hour = weights.has_coarse_stamps or weights.is_pooled
+    shared = (running > 0) & ((key < 0) | by_hour)
     owner = np.where(running == 0, UNATTRIBUTED, key)[source]
     alone = ~shared[source]
     active = sum_by_group(piece_active[alone], window[alone] * keys + owner[alone] + 2, windows * keys)
-    cell = (
-        _shared_cells(intervals, shared, timeline, window_us)
-        if not weights.has_coarse_stamps
-        else _hourly_cells(intervals, shared)
-    )
+    cell = _hourly_cells(intervals, shared) if by_hour else _shared_cells(intervals, shared, timeline, window_us)
     shared_energy, *scenario_energies = (
         _split_cells(cell[source], window, piece_active, intervals, cell, timeline, model, keys)
         for model in (weights, *scenarios)
@@ -213,7 +210,7 @@ def _shared_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_], timelin
 
 
 def _hourly_cells(intervals: EnergyIntervals, shared: NDArray[np.bool_]) -> Ints:
-    """Cell of each interval as in ``_shared_cells``, for coarse timestamps: all shared intervals of an hour are one cell."""
+    """Cell of each interval as in ``_shared_cells``, where nobody knows what ran in an interval: one cell an hour."""
     cell = np.full(len(intervals), -1, dtype=np.int64)
     index = np.flatnonzero(shared)
     first, last = intervals.start_us[index] // US_PER_HOUR, (intervals.end_us[index] - 1) // US_PER_HOUR
@@ -268,7 +265,7 @@ def _cell_shares(cell_start: Ints, cell_end: Ints, timeline: ConcurrencyTimeline
     time_in_flight = np.bincount(cell_key, weights=(end - start) * log.weight[request], minlength=size)
     model_energy, time_in_flight = model_energy.reshape(-1, keys), time_in_flight.reshape(-1, keys)
     # Where one request follows another within an interval, time alone divides it.
-    is_concurrent = timeline.concurrent_share(cell_start, cell_end) >= MIN_CONCURRENT_SHARE
+    is_concurrent = weights.is_pooled | (timeline.concurrent_share(cell_start, cell_end) >= MIN_CONCURRENT_SHARE)
     return np.where(is_concurrent[:, None] & (model_energy.sum(axis=1, keepdims=True) > 0), model_energy, time_in_flight)
 
 

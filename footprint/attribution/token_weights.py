@@ -21,6 +21,7 @@ class EnergyWeights(Protocol):
 
     method: str
     has_coarse_stamps: bool  # too coarse to attribute a single interval to one use case
+    is_pooled: bool  # whether the log is that of several hosts and does not name them
 
     def model_energy(self, request: Ints, start_us: Ints, end_us: Ints) -> Floats:
         """Model energy (any unit, not negative) of requests within [start, end), shape (n,)."""
@@ -51,7 +52,7 @@ def token_weight(input_tokens: Ints, cached_tokens: Ints, output_tokens: Ints, w
 class DeclaredWeights:
     """Declared token weights over one log; a request of unknown tokens weighs as the mean request of its duration."""
 
-    method, has_coarse_stamps = "declared", False
+    method, has_coarse_stamps, is_pooled = "declared", False, False
 
     def __init__(self, log: RequestLog, weight_input: float | None = None) -> None:
         self._start_us, self._end_us = log.start_us, log.end_us

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -99,7 +100,7 @@ def query(
 
     facts, store = opened(config)
     query_ = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
-    result = run_query(store, facts, query_, now_us())
+    result = run_query(store, facts, replace(query_, own_traffic=True), now_us())
     columns = [*result.columns, "demonstration"] if facts.demo else result.columns
     emit(columns, [{**row, "demonstration": True} for row in result.rows], form, output)
     if not result.rows:

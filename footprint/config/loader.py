@@ -24,6 +24,7 @@ from footprint.config.models import (
     ASSUMED_SITE,
     FOREVER_US,
     OWN_SERVICE,
+    OWN_SERVICE_RESERVED,
     Annotation,
     Config,
     GatewayFact,
@@ -58,7 +59,7 @@ SECTIONS: dict[str, set[str]] = {
     "organisation": {"name", "timezone", "zone", "demo"},
     "store": {"url", "sealed", "seal_after_days", "keep_days", "signing_key"},
     "fleet": {"scheduler", "workers"},
-    "server": {"bind", "port"},
+    "server": {"bind", "port", "count_itself"},
     "agent": {
         "server",
         "token_file",
@@ -171,6 +172,7 @@ def _config(document: Document, path: Path | None) -> Config:
         fleet_workers=document.read_integer("fleet", "workers", 1, 1),
         bind=document.read_text("server", "bind", "127.0.0.1"),
         port=document.read_integer("server", "port", 8050, 0, 65535),
+        count_itself=_count_itself(document),
         idle_policy=document.read_choice("attribution", "idle_policy", IDLE_POLICIES, "by-use"),
         window_s=_window(document),
         electricity=document.read_text("factors", "electricity", "carbon_intensity"),
@@ -201,6 +203,13 @@ def _config(document: Document, path: Path | None) -> Config:
                 "site",
             )
     return config
+
+
+def _count_itself(document: Document) -> bool:
+    value = document.data.get("server", {}).get("count_itself", True)
+    if not isinstance(value, bool):
+        raise document.error(f"count_itself is {value!r}; it must be true or false", "server", 0, "count_itself")
+    return value
 
 
 def _editions(document: Document, path: Path | None) -> EditionRules:
@@ -303,6 +312,13 @@ class _ConfigReader:
             raise self.document.error(
                 f"{key} {name!r} begins with a bracket, which is kept for (idle) and (unattributed); rename it", table, index, key
             )
+        return name
+
+    def service_name(self, table: str, index: int, block: dict[str, Any], key: str = "name") -> str:
+        """Name of a service in a block, which must not be that of this server itself."""
+        name = self.name_of(table, index, block, key)
+        if name == OWN_SERVICE:
+            raise self.document.error(OWN_SERVICE_RESERVED, table, index, key)
         return name
 
     def _dates(self, table: str, index: int, block: dict[str, Any]) -> tuple[int, int]:
@@ -446,12 +462,12 @@ class _ConfigReader:
         }
 
     def services(self) -> tuple[ServiceFact, ...]:
-        """Read the [[service]] blocks, and add this service itself if none declares it."""
+        """Read the [[service]] blocks, and add this server itself."""
         facts = []
         for index, block in self.blocks("service"):
             since, until = self._dates("service", index, block)
             fact = ServiceFact(
-                name=self.name_of("service", index, block),
+                name=self.service_name("service", index, block),
                 model=str(block.get("model", "")),
                 processes=tuple(self._texts("service", index, block, "processes")),
                 modelled_as=str(block.get("modelled_as", "")),
@@ -460,8 +476,7 @@ class _ConfigReader:
             )
             facts.append((index, fact))
         own = ServiceFact(OWN_SERVICE, processes=(OWN_SERVICE, f"{OWN_SERVICE}-agent"))
-        declared = any(fact.name == OWN_SERVICE for _, fact in facts)
-        return (*self._end_at_successor("service", facts), *(() if declared else (own,)))
+        return (*self._end_at_successor("service", facts), own)
 
     def gateways(self) -> tuple[GatewayFact, ...]:
         """Read the [[gateway]] blocks, without ``log``, which only the agent on the gateway's host reads."""
@@ -473,7 +488,7 @@ class _ConfigReader:
                 GatewayFact(
                     self.name_of("gateway", index, block),
                     block["as"],
-                    str(block.get("service", "")),
+                    self.service_name("gateway", index, block, "service") if block.get("service") else "",
                     tuple(self._texts("gateway", index, block, "use_case")),
                 )
             )
@@ -554,7 +569,7 @@ class _ConfigReader:
         placements: list[tuple[str, int, Placement]] = []
         for table, name_key in (("service", "name"), ("placement", "service")):
             for index, block in self.blocks(table):
-                service = self.name_of(table, index, block, name_key)
+                service = self.service_name(table, index, block, name_key)
                 since, until = self._dates(table, index, block)
                 for device in self._texts(table, index, block, "devices"):
                     host, slash, local = device.partition("/")

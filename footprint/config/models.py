@@ -26,7 +26,8 @@ from footprint.core.stored_forms import digest_text, stored_as
 ALWAYS = -(2**62)
 FOREVER_US = 2**62
 ASSUMED_SITE = "(undeclared)"  # site of a host that declares none
-OWN_SERVICE = "footprint"  # this service itself, which is measured too
+OWN_SERVICE = "footprint"  # this server itself, which is measured too; it alone writes requests of that name
+OWN_SERVICE_RESERVED = f"{OWN_SERVICE!r} is kept for the requests of this server itself; give the service another name"
 UNDECLARED = "(undeclared)"  # charter status of a use case without a decision
 
 
@@ -181,6 +182,7 @@ class Config:
     fleet_workers: int = 1  # local processes
     bind: str = "127.0.0.1"
     port: int = 8050
+    count_itself: bool = True  # whether the server stores its own requests
     demo: bool = False
     idle_policy: str = "by-use"
     window_s: int = 300

@@ -25,6 +25,7 @@ from footprint.figures.coverage import CoverageIndex, build_coverage_index, cove
 from footprint.figures.energy_cells import CellSource
 from footprint.figures.group_by import USE_CASE_COLUMNS, Group, Names, group_cells, query_columns
 from footprint.figures.metrics import GroupedMetrics
+from footprint.figures.own_traffic import is_own_row, services_not_counted
 from footprint.figures.query import COLUMNS, PLACE_COLUMNS, Query
 from footprint.figures.row_metrics import (
     DeclaredNames,
@@ -126,7 +127,7 @@ def open_result(
     """
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, book or load_factor_book(store))
-        extent = source.view.extent_us()
+        extent = source.view.extent_us(services_not_counted(query))
         if extent is None:
             yield None
             return
@@ -349,7 +350,7 @@ def _row(
     is_overhead = group.use_cases <= {IDLE_NAME, UNATTRIBUTED_NAME}
     # SCI = (O + M) / R needs embodied emissions; without them it stays empty.
     parts = (row["co2e_location_g"], row["embodied_g"])
-    if split and counted["requests"] and None not in parts and not is_overhead:
+    if split and counted["requests"] and None not in parts and not is_overhead and not is_own_row(group.services):
         row["sci_g_per_request"] = sum(parts) / counted["requests"]
     row["coverage"] = min(read / expected, 1.0) if expected else None
     row["status"] = "provisional" if provisional else "final"

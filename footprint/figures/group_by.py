@@ -16,6 +16,7 @@ from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, combi
 from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_use_cases
 from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics
+from footprint.figures.own_traffic import services_not_counted
 from footprint.figures.query import PLACE_COLUMNS, Query
 from footprint.figures.request_counts import Counts, count_requests
 
@@ -162,7 +163,10 @@ def _matches(query: Query, values: dict[str, str]) -> bool:
 
 
 def _add_counts(groups: dict[tuple[int, Names], Group], query: Query, counts: Counts) -> None:
+    not_counted = services_not_counted(query)
     for (period, service, use_case, model, charter), amounts in counts.items():
+        if service in not_counted:
+            continue
         values = {"service": service, "use_case": use_case, "model": model, "charter": charter}
         if _matches(query, values):
             group = groups[period, tuple(values[name] for name in query.group)]

@@ -53,7 +53,10 @@ class BadQuery(FootprintError):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Groups, period length, time range [µs, half-open], view; ``where`` holds (group, value) pairs."""
+    """Groups, period length, time range [µs, half-open], view; ``where`` holds (group, value) pairs.
+
+    ``own_traffic``: show the requests of this server itself in its own row.
+    """
 
     group: tuple[str, ...] = ()
     every: str = "all"
@@ -61,6 +64,7 @@ class Query:
     to_us: int | None = None
     where: tuple[tuple[str, str], ...] = ()
     view: str = "active"
+    own_traffic: bool = False
 
     def __post_init__(self) -> None:
         for name in self.group:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,11 @@ class ArchiveReader:
                 self._days.setdefault(row.source, {}).setdefault(row.day, []).append(row)
         return self._days
 
-    def extent_us(self) -> Any:
-        """First and last instant [µs] of retired requests; SQL still holds the extent of readings."""
+    def extent_us(self, ignored: Collection[str] = ()) -> Any:
+        """First and last instant [µs] of retired requests but those of ``ignored`` services; SQL still holds that of readings."""
         target = table(schema.Sealed)
         retired_requests = target.c.retired & target.c.source.startswith("service ") & (target.c.rows > 0)
+        retired_requests &= target.c.source.not_in([f"service {service}" for service in sorted(ignored)])
         extent = self._connection.execute(
             select(func.min(target.c.first_us), func.max(target.c.last_us)).where(retired_requests)
         ).one()

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.core.records import RequestRecord
 from footprint.core.timestamps import from_datetime
 from footprint.core.units import INT64_MAX, UJ_PER_KWH, US_PER_S
@@ -106,6 +107,8 @@ def _parse_run(row: dict[str, str], line: int, zone: ZoneInfo) -> CodecarbonRun:
                 raise _BadRow(column, "is more than a counter holds")
     if not energy:
         raise _BadRow("gpu_energy", "no component has an energy")
+    if row["project_name"] == OWN_SERVICE:
+        raise _BadRow("project_name", OWN_SERVICE_RESERVED)
     start_us = end_us - round(duration_s * US_PER_S)
     return CodecarbonRun(line, row["project_name"] or "codecarbon", row["run_id"] or str(line), start_us, end_us, energy)
 

@@ -5,7 +5,7 @@ Importing a file again only counts duplicates. An interrupted import leaves comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -128,11 +128,13 @@ def import_mapped_log(
     return import_requests(store, config, path, now_us, progress, read_mapped_log(path, field_map, digest), digest)
 
 
-def import_request_records(store: Store, name: str, records: list[RequestRecord], lines: Ints, now_us: int) -> ImportResult:
-    """Import requests of a source as one named batch."""
+def import_request_records(
+    store: Store, name: str, records: list[RequestRecord], lines: Ints, now_us: int, rejects: Sequence[Reject] = ()
+) -> ImportResult:
+    """Import requests of a source as one named batch, with the ``rejects`` found before."""
     requests = request_file.rows_from_records(records, lines)
     write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {})
-    return _import_steps(store, name, "requests", [(write if records else None, [])], new_digest(), now_us, None)
+    return _import_steps(store, name, "requests", [(write if records else None, list(rejects))], new_digest(), now_us, None)
 
 
 def import_codecarbon(

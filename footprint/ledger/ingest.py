@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select, update
 
+from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.core.records import ActivityReading, BadLine, ContextReading, EnergyReading, Record, RequestRecord, from_line
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.agent_records import DeviceAlias, NumberedRecord, aliases_of, readings_from_records, record_alias
@@ -38,8 +39,11 @@ class IngestService:
         self._streams = StreamIds(store)
         self._services_of_model = services_of_model
 
-    def accept(self, host: str | None, lines: Iterable[bytes], now_us: int) -> IngestResult:
-        """Store the lines of one shipment; readings must be from ``host``, the host of the token (None: any)."""
+    def accept(self, host: str | None, lines: Iterable[bytes], now_us: int, *, own: bool = False) -> IngestResult:
+        """Store the lines of one shipment; readings must be from ``host``, the host of the token (None: any).
+
+        ``own``: the requests are those of this server itself, whose name nobody else may use.
+        """
         records: dict[type, list[NumberedRecord]] = {
             kind: [] for kind in (EnergyReading, ActivityReading, ContextReading, RequestRecord)
         }
@@ -48,7 +52,7 @@ class IngestService:
             if not line.strip():
                 continue
             try:
-                record = self._validate(host, from_line(line))
+                record = self._validate(host, from_line(line), own=own)
             except BadLine as error:
                 result.rejects.append(Reject(number, error.column, error.reason))
             else:
@@ -58,7 +62,7 @@ class IngestService:
         result.rejects.sort(key=lambda reject: reject.line)
         return result
 
-    def _validate(self, host: str | None, record: Record) -> Any:
+    def _validate(self, host: str | None, record: Record, *, own: bool) -> Any:
         if not isinstance(record, RequestRecord):
             if host is not None and record.host != host:
                 raise BadLine("host", "the token may not write for this host")
@@ -72,6 +76,8 @@ class IngestService:
             if len(services) != 1:
                 raise BadLine("service", "empty, and the model does not identify exactly one")
             record = replace(record, service=next(iter(services)))
+        if record.service == OWN_SERVICE and not own:
+            raise BadLine("service", OWN_SERVICE_RESERVED)
         return record if record.use_case else replace(record, use_case=UNKNOWN_USE_CASE)
 
     def _store_all(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -402,13 +402,14 @@ class LedgerView:
         columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 10)
         return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(10)))
 
-    def _requests_extent(self) -> tuple[int, int] | None:
+    def _requests_extent(self, ignored_ids: Collection[int]) -> tuple[int, int] | None:
         """First start and last end [µs] of requests, from the index and the days of services; None if they do not suffice.
 
         The request that ends last is in flight on the last day of its service, and a service without that day has no
         request that ends later.
         """
-        rows = self.connection.exec_driver_sql("SELECT service_id, MAX(day) FROM serviceday GROUP BY service_id").all()
+        days = self.connection.exec_driver_sql("SELECT service_id, MAX(day) FROM serviceday GROUP BY service_id").all()
+        rows = [row for row in days if row[0] not in ignored_ids]
         if not rows or len(rows) > _MAX_SERVICES:
             return None
         last = max(day for _, day in rows)
@@ -424,20 +425,23 @@ class LedgerView:
         # Withdrawals leave days behind without any request in flight.
         return None if low is None or high is None or high < last * US_PER_DAY else (int(low), int(high))
 
-    def extent_us(self) -> tuple[int, int] | None:
-        """First and last instant [µs] of any reading or request, or None for an empty ledger."""
-        day, request = table(schema.StreamDay), table(schema.RequestRow)
+    def extent_us(self, ignored: Collection[str] = ()) -> tuple[int, int] | None:
+        """First and last instant [µs] of any reading or request, but for those of ``ignored`` services; None if there is none."""
+        day, request, name = table(schema.StreamDay), table(schema.RequestRow), table(schema.Name)
+        ignored_ids = set(self.connection.execute(select(name.c.id).where(name.c.text.in_(sorted(ignored)))).scalars())
         query = select(day.c.first_us, day.c.last_us).where(day.c.last_us >= day.c.first_us).limit(1)
         first = self.connection.execute(query.order_by(day.c.first_us)).first()
         last = self.connection.execute(query.order_by(day.c.last_us.desc())).first()
         readings = (None, None) if first is None or last is None else (first[0], last[1])
         requests = (
-            self._requests_extent()
+            self._requests_extent(ignored_ids)
             or self.connection.execute(
-                select(func.min(request.c.start_us), func.max(func.coalesce(request.c.end_us, request.c.start_us)))
+                select(func.min(request.c.start_us), func.max(func.coalesce(request.c.end_us, request.c.start_us))).where(
+                    request.c.service_id.not_in(ignored_ids)
+                )
             ).one()
         )
-        spans = (readings, requests, self.archive.extent_us())
+        spans = (readings, requests, self.archive.extent_us(ignored))
         known_spans = [(int(low), int(high)) for low, high in spans if low is not None and high is not None]
         if not known_spans:
             return None

@@ -15,10 +15,12 @@ from functools import partial
 import numpy as np
 
 from footprint.config import Config
+from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
 from footprint.core.records import RequestRecord
 from footprint.ledger.importers import ImportResult, import_request_records
 from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names
+from footprint.ledger.rejects import Reject
 from footprint.ledger.request_file import UNKNOWN_USE_CASE
 from footprint.storage.database import Store
 
@@ -59,7 +61,14 @@ def import_gateway_counters(
         for instance, gateway in sorted(gateways.items())
         for record in request_windows(instance, gateway, from_us, service_of)
     ]
-    return import_request_records(store, f"{url} gateways", records, np.arange(len(records), dtype=np.int64), now_us)
+    lines = np.arange(len(records), dtype=np.int64)
+    rejects = [
+        Reject(line, "service", OWN_SERVICE_RESERVED) for line, record in enumerate(records) if record.service == OWN_SERVICE
+    ]
+    accepted = [line for line, record in enumerate(records) if record.service != OWN_SERVICE]
+    return import_request_records(
+        store, f"{url} gateways", [records[line] for line in accepted], lines[accepted], now_us, rejects
+    )
 
 
 def _counts_requests(metric: ExporterMetric) -> bool:

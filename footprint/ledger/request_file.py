@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
+from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.core.records import COUNT_COLUMNS, STATUSES, RequestRecord
 from footprint.ledger import column_parsers
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
@@ -145,7 +146,9 @@ def _parse_names(
         columns.append(column)
     service, use_case, model = columns
     use_case = pc.if_else(pc.equal(use_case, ""), UNKNOWN_USE_CASE, use_case)
-    return _fill_services(service, model, errors, services_of_model), use_case, model
+    service = _fill_services(service, model, errors, services_of_model)
+    errors.mark(np.asarray(pc.equal(service, OWN_SERVICE)), "service", OWN_SERVICE_RESERVED)
+    return service, use_case, model
 
 
 def _fill_services(

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select, tuple_
 
+from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.ledger import column_parsers
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import CONFLICT, ColumnErrors, IngestResult, Reject
@@ -66,6 +67,7 @@ def _parse_cells(batch: RecordBatch) -> tuple[UserCountRows, list[Reject]]:
     name_columns = [
         column_parsers.parse_texts(batch.column(name), name, errors, required=False) for name in ("service", "use_case")
     ]
+    errors.mark(np.asarray(pc.equal(name_columns[0], OWN_SERVICE)), "service", OWN_SERVICE_RESERVED)
     users = column_parsers.parse_counts(batch.column("users"), "users", errors)
     errors.mark(users == column_parsers.UNKNOWN, "users", "empty; leave the row out where it is not known")
     share = column_parsers.parse_non_negative(batch.column("max_share"), "max_share", errors)

@@ -5,12 +5,15 @@ Uses the functions of the service on data in memory, without store or configurat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from footprint.aggregation.fleet import ServicePlacement, place_service
+from footprint.aggregation.placements import Tenure
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import (
     EnergyIntervals,
@@ -23,8 +26,8 @@ from footprint.attribution.energy_intervals import (
 from footprint.attribution.idle import IdleHistograms, idle_histograms, idle_power_uw
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, build_request_log, shift_log, widen_counts
 from footprint.attribution.shard import DeviceInput, HostFacts, PlacedService, ServiceInput, ShardInput, attribute
-from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
-from footprint.attribution.step.model import Diagnosis, StepWeights, fit_placement, idle_powers_uw
+from footprint.attribution.step.day_statistics import DayStatistics, MeteredSpan, TimedLog, day_statistics
+from footprint.attribution.step.model import Diagnosis, FitData, StepWeights, fit_placement, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, token_weight
 from footprint.config.models import FOREVER_US
 from footprint.core.assumptions import assumption
@@ -32,6 +35,7 @@ from footprint.core.records import FootprintError
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S, UW_PER_W
 
 ENERGY = ("active_uj", "idle_uj", "host_uj", "facility_uj")
+_Intervals = dict[tuple[str, str], tuple[str, EnergyIntervals]]  # (host, device) -> component, energy
 KEYS = ("interval_start", "host", "device", "service", "use_case", "model")
 
 
@@ -97,15 +101,11 @@ def attribute_frames(
     hosts = sorted({host for host, _ in intervals})
     frames: list[pd.DataFrame] = []
     diagnoses: dict[tuple[str, str, int], Diagnosis] = {}
+    fits = _ServiceFits(intervals, placed, logs, window_s * US_PER_S)
     for host in hosts:
         facts = HostFacts(_value_for_host(uplift, host), False, _value_for_host(pue, host), False)
-        host_intervals = {device: series for (name, device), series in intervals.items() if name == host}
-        attribution = _HostAttribution(
-            host, host_intervals, [placement for placement in placed if placement.host == host], logs, window_s * US_PER_S
-        )
-        attribution.elsewhere = {placement.service for placement in placed if placement.host != host}
-        for day in attribution.days():
-            rows, day_diagnoses = attribution.attribute(day, facts, every_s * US_PER_S)
+        for day in fits.days(place for place in intervals if place[0] == host):
+            rows, day_diagnoses = _attribute_day(fits, host, day, facts, every_s * US_PER_S)
             frames.append(rows)
             diagnoses |= {(service, host, day): diagnosis for service, diagnosis in day_diagnoses.items()}
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*KEYS, *ENERGY])
@@ -134,117 +134,148 @@ class _ServiceLog:
     log: RequestLog
 
 
-class _HostAttribution:
-    """Attribution of one host, day by day; the fit of a day uses all days up to it."""
+@dataclass(frozen=True, slots=True)
+class _DividedDay:
+    """How the energy of a service is divided on a day, with the idle power of its devices [µW]."""
 
-    def __init__(
-        self,
-        name: str,
-        intervals: dict[str, tuple[str, EnergyIntervals]],
-        placements: list[_Placement],
-        logs: dict[str, _ServiceLog],
-        window_us: int,
-    ) -> None:
-        self.name, self.intervals, self.placements, self.logs, self.window_us = name, intervals, placements, logs, window_us
-        self.services = sorted({placement.service for placement in placements if placement.service in logs})
-        self.statistics: dict[str, list[DayStatistics]] = {service: [] for service in self.services}
-        self.idle_histograms: dict[tuple[str, str], list[IdleHistograms]] = {}
-        self.elsewhere: set[str] = set()
+    service_input: ServiceInput
+    diagnosis: Diagnosis | None
+    idle_uw: dict[tuple[str, str], int | None]
 
-    def days(self) -> list[int]:
-        """UTC days with energy, sorted."""
+
+class _ServiceFits:
+    """Fits of services day by day, on all their hosts; the fit of a day uses all days up to it."""
+
+    def __init__(self, intervals: _Intervals, placements: list[_Placement], logs: dict[str, _ServiceLog], window_us: int) -> None:
+        self.intervals, self.placements, self.logs, self.window_us = intervals, placements, logs, window_us
+        self.tenures: dict[str, list[Tenure]] = {}
+        for p in placements:
+            self.tenures.setdefault(p.host, []).append(Tenure(p.service, p.device, p.share, p.since_us, p.until_us))
+        self.divide = functools.cache(self._divide)
+        self._day = functools.cache(self._read_day)
+
+    def _places(self, service: str) -> list[tuple[str, str]]:
+        return sorted({(placement.host, placement.device) for placement in self.placements if placement.service == service})
+
+    def days(self, places: Iterable[tuple[str, str]]) -> list[int]:
+        """UTC days with energy of any of these devices, sorted."""
         days: set[int] = set()
-        for _, intervals in self.intervals.values():
-            days.update(range(int(intervals.start_us[0]) // US_PER_DAY, (int(intervals.end_us[-1]) - 1) // US_PER_DAY + 1))
+        for place in places:
+            if place in self.intervals:
+                series = self.intervals[place][1]
+                days.update(range(int(series.start_us[0]) // US_PER_DAY, (int(series.end_us[-1]) - 1) // US_PER_DAY + 1))
         return sorted(days)
 
-    def attribute(self, day: int, facts: HostFacts, every_us: int) -> tuple[pd.DataFrame, dict[str, Diagnosis]]:
-        """Rows of a day, and the diagnosis of the split of each service."""
-        start, end = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        statistics = {service: self._add_day(service, day) for service in self.services}
-        services, diagnoses = [], {}
-        idle_uw: dict[tuple[str, str], int | None] = {}
-        for service in self.services:
-            service_log, (day_stats, timed_log) = self.logs[service], statistics[service]
-            placements = [placement for placement in self.placements if placement.service == service]
-            powers = [(self._idle_uw(placement), placement.share) for placement in placements]
-            idle_w = None if any(uw is None for uw, _ in powers) else sum(uw * share for uw, share in powers if uw) / UW_PER_W
-            fit = fit_placement(self.statistics[service], idle_w, replicas=service in self.elsewhere)
-            diagnoses[service] = fit.diagnosis
-            energy_uj = [
-                int(self.intervals[placement.device][1].energy_uj.sum()) if placement.device in self.intervals else 0
-                for placement in placements
+    def _placement(self, service: str, day: int) -> ServicePlacement | None:
+        read = {host for host, device in self.intervals if day in self.days([(host, device)])}
+        tenures = {host: tenures for host, tenures in self.tenures.items() if host in read}
+        hosts = {host for host, _ in self._places(service)}
+        placement = place_service(service, tenures, day, alone=len(hosts) == 1)
+        return placement and replace(placement, unread=len(hosts - read))
+
+    def _read_day(self, service: str, day: int) -> tuple[DayStatistics, TimedLog, dict[tuple[str, str], IdleHistograms]] | None:
+        placement, service_log = self._placement(service, day), self.logs[service]
+        if placement is None:
+            return None
+        spans = []
+        for span in placement.spans:
+            series = [
+                replace(part, energy_uj=np.floor(part.energy_uj * share).astype(np.int64))
+                for part, share in ((self._series(host, device), share) for host, device, share in span.devices)
             ]
-            fitted_uw = idle_powers_uw(fit, [uw for uw, _ in powers], energy_uj)
-            idle_uw |= {(service, placement.device): uw for placement, uw in zip(placements, fitted_uw, strict=True)}
-            log = shift_log(service_log.log, round(day_stats.lag_s * US_PER_S))
-            if fit.fit is not None:
-                weights = StepWeights(log, timed_log, fit)
-                services.append(ServiceInput(service, service_log.keys, log, weights, (), weights.half_widths))
-            else:
-                w_in = assumption("weight_input_token")
-                alternatives = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
-                services.append(ServiceInput(service, service_log.keys, log, DeclaredWeights(log), alternatives))
-        index = {service: number for number, service in enumerate(self.services)}
-        devices = [
-            DeviceInput(
-                self.name,
-                device,
-                component,
-                intervals,
-                tuple(
-                    PlacedService(
-                        index[placement.service],
-                        placement.share,
-                        placement.since_us,
-                        placement.until_us,
-                        idle_uw[placement.service, placement.device],
-                    )
-                    for placement in self.placements
-                    if placement.device == device and placement.service in index
-                ),
-            )
-            for device, (component, intervals) in sorted(self.intervals.items())
-        ]
-        edges = {edge for placement in self.placements for edge in (placement.since_us, placement.until_us) if start < edge < end}
-        shard = ShardInput(
-            slots_us=np.arange(start, end + 1, every_us, dtype=np.int64),
-            segments_us=np.array([start, *sorted(edges)], dtype=np.int64),
-            window_us=self.window_us,
-            devices=devices,
-            services=services,
-            facts=lambda *_: facts,
-        )
-        rows = attribute(shard).rows
-        rows["interval_start"] = pd.to_datetime(shard.slots_us[rows["slot"].to_numpy()], unit="us", utc=True)
-        return rows.groupby(list(KEYS), as_index=False, sort=True)[list(ENERGY)].sum(), diagnoses
-
-    def _add_day(self, service: str, day: int) -> tuple[DayStatistics, TimedLog]:
-        service_log = self.logs[service]
-        placements = [placement for placement in self.placements if placement.service == service]
-        placed_range = (
-            max((placement.since_us for placement in placements), default=0),
-            min((placement.until_us for placement in placements), default=FOREVER_US),
-        )
-        scaled = []
-        for placement in placements:
-            intervals = self.intervals.get(placement.device, ("", EnergyIntervals.empty()))[1]
-            scaled.append(replace(intervals, energy_uj=np.floor(intervals.energy_uj * placement.share).astype(np.int64)))
+            size = sum(share for _, _, share in span.devices)
+            hosts = len(span.hosts) + placement.unread
+            spans.append(MeteredSpan(tuple(series), span.since_us, span.until_us, size, hosts))
         names = ["/".join(key) for key in service_log.keys]
-        statistics, timed_log = day_statistics(service_log.log, names, scaled, placed_range, day * US_PER_DAY, self.window_us)
-        self.statistics[service].append(statistics)
+        statistics, timed = day_statistics(service_log.log, names, spans, day * US_PER_DAY, self.window_us)
         bounds = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        concurrency = ConcurrencyTimeline(
-            widen_counts(shift_log(service_log.log, round(statistics.lag_s * US_PER_S))), np.array(bounds, dtype=np.int64)
-        )
-        for placement in placements:
-            intervals = self.intervals.get(placement.device, ("", EnergyIntervals.empty()))[1]
-            tenure = intervals[(intervals.start_us >= placement.since_us) & (intervals.end_us <= placement.until_us)]
-            self.idle_histograms.setdefault((service, placement.device), []).append(idle_histograms(tenure, concurrency, bounds))
-        return statistics, timed_log
+        log = widen_counts(shift_log(service_log.log, round(statistics.lag_s * US_PER_S)))
+        concurrency = ConcurrencyTimeline(log, np.array(bounds, dtype=np.int64))
+        histograms = {}
+        for p in self.placements:
+            if p.service == service:
+                series_ = self._series(p.host, p.device)
+                tenure = series_[(series_.start_us >= p.since_us) & (series_.end_us <= p.until_us)]
+                hosts = len(placement.hosts) + placement.unread
+                histograms[p.host, p.device] = idle_histograms(tenure, concurrency, bounds, None, hosts)
+        return statistics, timed, histograms
 
-    def _idle_uw(self, placement: _Placement) -> int | None:
-        return idle_power_uw(self.idle_histograms.get((placement.service, placement.device), []))
+    def _series(self, host: str, device: str) -> EnergyIntervals:
+        return self.intervals.get((host, device), ("", EnergyIntervals.empty()))[1]
+
+    def _divide(self, service: str, day: int) -> _DividedDay:
+        service_log, placement = self.logs[service], self._placement(service, day)
+        earlier = [each for each in self.days(self._places(service)) if each <= day]
+        read_days = [(each, self._day(service, each)) for each in earlier]
+        layouts = {each: found.layout for each, _ in read_days if (found := self._placement(service, each)) is not None}
+        known = [read for each, read in read_days if read is not None and placement and layouts[each] == placement.layout]
+        powers = {
+            place: idle_power_uw([read[2][place] for _, read in read_days if read is not None]) for place in self._places(service)
+        }
+        fit, log = None, service_log.log
+        if known and placement is not None:
+            last, timed, _ = known[-1]
+            shares = [(powers[host, device], share) for host, device, share in placement.largest.devices]
+            idle_w = None if any(uw is None for uw, _ in shares) else sum(uw * share for uw, share in shares if uw) / UW_PER_W
+            hosts = len(placement.hosts) + placement.unread
+            data = FitData.from_days([statistics for statistics, _, _ in known])
+            fit = fit_placement(data, idle_w, replicas=hosts > 1, unread=placement.unread)
+            energy_uj = [int(self._series(*place).energy_uj.sum()) for place in powers]
+            fitted_uw = idle_powers_uw(fit, list(powers.values()), energy_uj)
+            powers = dict(zip(powers, fitted_uw, strict=True))
+            log = shift_log(service_log.log, round(last.lag_s * US_PER_S))
+            if fit.fit is not None:
+                weights = StepWeights(log, timed, fit)
+                service_input = ServiceInput(service, service_log.keys, log, weights, (), weights.half_widths)
+                return _DividedDay(service_input, fit.diagnosis, powers)
+        w_in = assumption("weight_input_token")
+        scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
+        service_input = ServiceInput(service, service_log.keys, log, DeclaredWeights(log), scenarios)
+        return _DividedDay(service_input, fit.diagnosis if fit is not None else None, powers)
+
+
+def _attribute_day(
+    fits: _ServiceFits, host: str, day: int, facts: HostFacts, every_us: int
+) -> tuple[pd.DataFrame, dict[str, Diagnosis]]:
+    """Rows of a host on a day, and the diagnosis of the split of each service."""
+    start, end = day * US_PER_DAY, (day + 1) * US_PER_DAY
+    placements = [placement for placement in fits.placements if placement.host == host and placement.service in fits.logs]
+    services = sorted({placement.service for placement in placements})
+    divided = {service: fits.divide(service, day) for service in services}
+    devices = [
+        DeviceInput(
+            host,
+            device,
+            component,
+            intervals,
+            tuple(
+                PlacedService(
+                    services.index(placement.service),
+                    placement.share,
+                    placement.since_us,
+                    placement.until_us,
+                    divided[placement.service].idle_uw.get((host, device)),
+                )
+                for placement in placements
+                if placement.device == device
+            ),
+        )
+        for (name, device), (component, intervals) in sorted(fits.intervals.items())
+        if name == host
+    ]
+    edges = {edge for placement in placements for edge in (placement.since_us, placement.until_us) if start < edge < end}
+    shard = ShardInput(
+        slots_us=np.arange(start, end + 1, every_us, dtype=np.int64),
+        segments_us=np.array([start, *sorted(edges)], dtype=np.int64),
+        window_us=fits.window_us,
+        devices=devices,
+        services=[divided[service].service_input for service in services],
+        facts=lambda *_: facts,
+    )
+    rows = attribute(shard).rows
+    rows["interval_start"] = pd.to_datetime(shard.slots_us[rows["slot"].to_numpy()], unit="us", utc=True)
+    diagnoses = {service: day_.diagnosis for service, day_ in divided.items() if day_.diagnosis is not None}
+    return rows.groupby(list(KEYS), as_index=False, sort=True)[list(ENERGY)].sum(), diagnoses
 
 
 def _value_for_host(value: float | Mapping[str, float], host: str) -> float:

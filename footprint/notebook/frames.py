@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -65,7 +66,8 @@ def query(
         If the configuration is invalid.
     """
     with open_configured_store(config) as (store, facts):
-        result = run_query(store, facts, _parse_query(facts, group, every, from_, to, where, view), now_us())
+        query_ = replace(_parse_query(facts, group, every, from_, to, where, view), own_traffic=True)
+        result = run_query(store, facts, query_, now_us())
         frame = to_frame(result.rows, result.columns, facts)
     counts = [name for name in ("requests", "input_tokens", "cached_input_tokens", "output_tokens") if name in frame]
     frame[counts] = frame[counts].astype("Int64")

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from footprint.config import Config
+from footprint.config.models import OWN_SERVICE
 from footprint.core.units import J_PER_KWH, US_PER_DAY
 from footprint.figures import Query, run_query
 from footprint.storage import schema
@@ -113,6 +114,7 @@ def _figures(store: Store, config: Config, now_us: int, from_us: int | None, to_
         for column, unit in COLUMNS.items():
             value = row[column] if has_energy or column == "requests" else 0.0
             figures[column][row["service"]] = None if value is None else value * unit
+    figures["requests"].pop(OWN_SERVICE, None)  # a sum over services is a total, which holds no own traffic
     return figures
 
 

@@ -88,7 +88,7 @@ class SelfMeteringGateway:
         if not records:
             return
         try:
-            self._ingest.accept(None, [to_line(record).encode() for record in records], self._clock())
+            self._ingest.accept(None, [to_line(record).encode() for record in records], self._clock(), own=True)
         except Exception:
             with self._lock:
                 self._pending = [*records, *self._pending][:_MAX_PENDING]

@@ -23,7 +23,8 @@ from collectors.spool import Spool
 from footprint.access.agent_tokens import add_token, host_of
 from footprint.access.audit_log import describe_cells, read_accesses, write_access
 from footprint.aggregation.calculation_basis import CalculationBasis
-from footprint.aggregation.step_fits import FittedPlacement
+from footprint.aggregation.fleet import place_service
+from footprint.aggregation.placements import Tenure
 from footprint.attribution.idle import IdleHistograms
 from footprint.attribution.step import regression
 from footprint.attribution.step.count_windows import COUNT_FEATURES
@@ -138,6 +139,7 @@ WINDOWS = regression.FitWindows(
     np.array([[3.0], [4.0]]),
     np.array([[5.0], [6.0]]),
     ("drafting/m1",),
+    np.array([4.0, 3.5]),
 )
 STATISTICS = DayStatistics(WINDOWS, 7, 0.25, 0.5, 0.125, 8, 0.75, True, False, 1.5, False)
 DIAGNOSIS = Diagnosis(
@@ -437,6 +439,16 @@ def _packed() -> bytes:
     )
 
 
+def _placement_keys() -> bytes:
+    """Keys of the statistics of a service on one host, and on several."""
+    tenures = {host: [Tenure("chat", f"gpu:{n}", share, 0, 2**62) for n, share in enumerate((1.0, 0.5))] for host in ("a", "b")}
+    alone = place_service("chat", {"a": tenures["a"]}, 3, alone=True)
+    several = place_service("chat", tenures, 3, alone=False)
+    assert alone is not None
+    assert several is not None
+    return f"{alone.key}\n{several.key}\n".encode()
+
+
 def _configuration() -> bytes:
     facts = parse_config(CONFIG)
     day_us = 86_400_000_000
@@ -549,7 +561,7 @@ FORMS: dict[str, Callable[[], bytes]] = {
     "quiet-day.json": lambda: _json(QUIET.to_json()),
     "day-statistics.json": _packed,
     "diagnosis.json": lambda: _json(DIAGNOSIS.to_json()),
-    "placement-key.txt": FittedPlacement("chat", (("gpu:0", 1.0), ("gpu:1", 0.5)), 0, 1).key.encode,
+    "placement-key.txt": _placement_keys,
     "edition.json": lambda: to_json(EDITION),
     "release-context.json": lambda: _json(CONTEXT.to_json()),
     "first-context.json": lambda: _json(ReleaseContext("2026-Q3").to_json()),

@@ -1,6 +1,7 @@
 """A store, sealed days and an edition that release 0.1 made: every later release reads them.
 
-A release that changes the method or its fingerprints computes the days again, once; the tests follow that release's CHANGELOG.
+Opening the store changes no figure. A release that changes the method or its fingerprints computes the days again, once, when
+`aggregate` runs, and the published edition stays what it was; the tests follow that release's CHANGELOG.
 """
 
 from __future__ import annotations
@@ -67,6 +68,21 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return out + err
 
 
+def test_opening_the_store_changes_no_figure_and_aggregate_restates_every_day(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Release 0.3 has method 3.0; a second run has nothing left to do."""
+    before = figures_by_month(capsys)
+    assert {row["method_version"] for row in before} == {"2.0"}
+    assert run_command(capsys, "aggregate").startswith("207 days of hosts and services computed")
+    after = figures_by_month(capsys)
+    assert {row["method_version"] for row in after} == {"3.0"}
+    assert [row["requests"] for row in after] == [row["requests"] for row in before]
+    total = [sum(float(row["energy_kwh"]) for row in rows) for rows in (before, after)]
+    assert total[1] == pytest.approx(total[0], rel=1e-9)
+    assert run_command(capsys, "aggregate").startswith("0 days of hosts and services computed")
+
+
 def test_days_computed_again_are_stored_as_they_were(updated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def stored() -> list[list[tuple[object, ...]]]:
         with closing(sqlite3.connect("store.db")) as connection:
@@ -88,12 +104,26 @@ def test_sealed_days_and_balances_are_as_they_were(updated_home: Path, capsys: p
     assert "as it was sealed, and every balance closes" in run_command(capsys, "ledger", "verify")
 
 
+def verified_edition(capsys: pytest.CaptureFixture[str], status: int) -> dict[str, str]:
+    """What `report verify` compares, and whether it is the same."""
+    capsys.readouterr()
+    assert status_of(["report", "verify", "2026-Q3", "--format", "csv"]) == status
+    printed = capsys.readouterr().out
+    rows = csv.DictReader(io.StringIO(printed[printed.index("what,") :]))
+    return {row["what"]: row["same"] for row in rows if row["same"]}
+
+
 def test_the_published_edition_is_built_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    printed = run_command(capsys, "report", "verify", "2026-Q3", "--format", "csv")
-    rows = list(csv.DictReader(io.StringIO(printed[printed.index("what,") :])))
-    same = {row["what"]: row["same"] for row in rows if row["same"]}
+    same = verified_edition(capsys, 0)
     assert same.keys() >= {"report", "report.json", "annexes.zip", "diff.csv", "fr/report.html", "en/report.html"}
-    assert set(same.values()) == {"True"}, printed
+    assert set(same.values()) == {"True"}
+
+
+def test_the_published_edition_outlasts_the_method(updated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After the days were restated, its bytes are the same, and it says that method and inputs have changed since."""
+    same = verified_edition(capsys, 6)
+    assert {what for what, equal in same.items() if equal != "True"} == {"method_version", "inputs"}
+    assert same["report.json"] == same["annexes.zip"] == "True"
 
 
 def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,9 +135,13 @@ def test_files_that_were_lost_are_written_again_with_the_same_bytes(home: Path, 
     assert "False" not in printed, printed
 
 
-def test_figures_are_those_of_0_1(updated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def figures_by_month(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
     printed = run_command(capsys, "query", "--group", "service,use_case,host", "--every", "month", "--format", "csv")
-    rows = list(csv.DictReader(io.StringIO(printed)))
+    return list(csv.DictReader(io.StringIO(printed)))
+
+
+def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = figures_by_month(capsys)
     wanted = list(csv.DictReader((FIXTURE / "figures.csv").open(encoding="utf-8", newline="")))
     assert len(rows) == len(wanted) > 20
     for row, golden in zip(rows, wanted, strict=True):

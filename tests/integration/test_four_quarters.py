@@ -80,11 +80,11 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one scena
     original = host_day.basis_at
 
     def newer(*arguments: object, **options: object) -> CalculationBasis:
-        return replace(original(*arguments, **options), method_version="2.1")  # type: ignore[arg-type]
+        return replace(original(*arguments, **options), method_version="3.1")  # type: ignore[arg-type]
 
     monkeypatch.setattr(host_day, "basis_at", newer)
-    monkeypatch.setattr(host_day, "METHOD_VERSION", "2.1")
-    monkeypatch.setattr(aggregate, "METHOD_VERSION", "2.1")
+    monkeypatch.setattr(host_day, "METHOD_VERSION", "3.1")
+    monkeypatch.setattr(aggregate, "METHOD_VERSION", "3.1")
     (folder / "footprint.toml").write_text(CONFIG.replace("uplift = 1.2", "uplift = 1.3"))
     config = load_config(str(folder / "footprint.toml"))
     compute(store, config, "2026-10-22")

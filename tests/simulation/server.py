@@ -11,11 +11,12 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Floats, Ints
 
@@ -160,6 +161,25 @@ def _tokens(median: float, spread: float, size: int, rng: np.random.Generator, m
 def simulate(server: Server, seed: int) -> Day:
     """Simulate one day of a server; a process simulates the same day once, so its arrays are read-only."""
     rng = np.random.default_rng(seed)
+    return serve(server, draw_requests(server, rng), rng)
+
+
+@dataclass(frozen=True)
+class DrawnRequests:
+    """Requests before they are served, in order of start; arrays of shape (n,)."""
+
+    start_s: Floats
+    use_case: Ints
+    input_tokens: Ints
+    cached_tokens: Ints
+    output_tokens: Ints
+
+    def __getitem__(self, index: Ints | NDArray[np.bool_]) -> DrawnRequests:
+        return DrawnRequests(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+def draw_requests(server: Server, rng: np.random.Generator) -> DrawnRequests:
+    """Requests of a day."""
     starts, kinds, inputs, cached, outputs = [], [], [], [], []
     for number, kind in enumerate(server.kinds):
         at = _arrivals(kind, rng)
@@ -171,13 +191,18 @@ def simulate(server: Server, seed: int) -> Day:
         hit = rng.uniform(0, 1, len(at)) < kind.cached
         cached.append(np.where(hit, (input_tokens * rng.uniform(0.5, 0.95, len(at))).astype(np.int64), 0))
     order = np.argsort(np.concatenate(starts), kind="stable")
-    start, use_case, n, hit, out = (np.concatenate(parts)[order] for parts in (starts, kinds, inputs, cached, outputs))
+    return DrawnRequests(*(np.concatenate(parts)[order] for parts in (starts, kinds, inputs, cached, outputs)))
+
+
+def serve(server: Server, requests: DrawnRequests, rng: np.random.Generator) -> Day:
+    """Serve the requests of a day."""
+    start, hit, n, out = requests.start_s, requests.cached_tokens, requests.input_tokens, requests.output_tokens
     run = _Run(server, start, n - hit, n, out, rng)
     first, end = run.serve()
     above = np.diff(_energy_at(run.blocks, np.arange(DAY_S + 1.0)))
     idle = server.devices * server.idle_w * (1 + server.idle_drift * np.sin(2 * np.pi * np.arange(DAY_S) / DAY_S))
     logged = hit if server.cache_logged else np.zeros_like(hit)
-    arrays = (start, end, first, use_case, n, logged, out, run.true_j, idle, above)
+    arrays = (start, end, first, requests.use_case, n, logged, out, run.true_j, idle, above)
     for array in arrays:
         array.flags.writeable = False
     return Day(server, *arrays)

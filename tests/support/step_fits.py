@@ -12,13 +12,12 @@ from footprint.attribution.energy_intervals import EnergyIntervals, Samples, int
 from footprint.attribution.idle import idle_histograms, idle_power_uw
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, shift_log, widen_counts
 from footprint.attribution.split import split_placement
-from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics
-from footprint.attribution.step.model import Diagnosis, StepWeights, fit_placement, idle_powers_uw
+from footprint.attribution.step.day_statistics import DayStatistics, MeteredSpan, TimedLog, day_statistics
+from footprint.attribution.step.model import Diagnosis, FitData, StepWeights, fit_placement, idle_powers_uw
 from tests.simulation.server import DAY_S, VARIANTS, Day, Server, counters_j, random_server, simulate
 
 S = 1_000_000
 WINDOW_US = 300 * S
-FOREVER = (0, 2**62)
 
 
 def server(name: str) -> Server:
@@ -116,7 +115,7 @@ def split_accuracy(
     day = simulate(law, seed)
     log, devices = change(day), intervals_of(day, seed)
     names = [kind.name for kind in law.kinds]
-    statistics, timed = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
+    statistics, timed = day_statistics(log, names, [MeteredSpan(tuple(devices), size=law.devices)], 0, WINDOW_US)
     log = shift_log(log, round(statistics.lag_s * S))
     hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
     doubt = ConcurrencyTimeline(widen_counts(log), hours)
@@ -124,7 +123,7 @@ def split_accuracy(
     if idle is not None:
         powers = [round(law.idle_w * idle * 1e6)] * law.devices
     idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-    fit = fit_placement([statistics], idle_w)
+    fit = fit_placement(FitData.from_days([statistics]), idle_w)
     truth = day.truth()
     nothing = np.zeros(len(names))
     if fit.fit is None:
@@ -142,27 +141,6 @@ def split_accuracy(
     )
 
 
-def replica_accuracy(name: str, seeds: tuple[int, ...]) -> tuple[float, list[Diagnosis]]:
-    """Sum of absolute share errors and diagnoses of a service on one host per seed, with one common request log."""
-    law = server(name)
-    days = [simulate(law, seed) for seed in seeds]
-    logs = [log_of(day) for day in days]
-    log = RequestLog(*(np.concatenate([getattr(request_log, field) for request_log in logs]) for field in RequestLog.__slots__))
-    log = log[np.argsort(log.start_us, kind="stable")]
-    names = [kind.name for kind in law.kinds]
-    truth = np.sum([np.bincount(day.use_case, weights=day.true_j, minlength=len(names)) for day in days], axis=0)
-    hours = np.arange(0, (DAY_S + 1) * S, 3600 * S, dtype=np.int64)
-    timeline, active, diagnoses = ConcurrencyTimeline(log, hours), np.zeros(len(names)), []
-    for day, seed in zip(days, seeds, strict=True):
-        devices = intervals_of(day, seed)
-        statistics, timed = day_statistics(log, names, devices, FOREVER, 0, WINDOW_US)
-        powers = [idle_power_uw([idle_histograms(intervals, timeline, (0, DAY_S * S))]) for intervals in devices]
-        idle_w = None if None in powers else sum(power or 0 for power in powers) / 1e6
-        fit = fit_placement([statistics], idle_w, replicas=True)
-        weights = StepWeights(shift_log(log, round(statistics.lag_s * S)), timed, fit)
-        diagnoses.append(fit.diagnosis)
-        for intervals, power in zip(devices, powers, strict=True):
-            rows = split_placement(intervals, power, timeline, weights, WINDOW_US, half_widths=weights.half_widths)
-            served = rows.key >= 0
-            active += np.bincount(rows.key[served], weights=rows.active_uj[served], minlength=len(names))
-    return float(np.abs(active / active.sum() - truth / truth.sum()).sum()), diagnoses
+def meter(day: Day, seed: int) -> list[MeteredSpan]:
+    """The devices of a simulated day, as one meter."""
+    return [MeteredSpan(tuple(intervals_of(day, seed)), size=day.server.devices)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from footprint.attribution.step.regression import (
     cross_validation_error,
     design_matrix,
     fit_form,
+    idle_column,
 )
 from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S, UW_PER_W
@@ -39,7 +41,8 @@ MIN_QUIET_SHARE = 0.005  # share of time with no request in flight; below it, id
 MIN_FREE_IDLE_WINDOWS = 144  # twelve hours; below it, a known idle power is not fitted
 MAX_CONDITION = 300.0
 SUSPECT_RESIDUAL = 0.01  # residual over energy above idle
-MAX_RESIDUAL, MAX_RESIDUAL_REPLICAS = 0.20, 0.60
+# Of energy above idle: on one host; of several hosts as one meter; where hosts that serve the log were not read.
+MAX_RESIDUAL, MAX_RESIDUAL_REPLICAS, MAX_RESIDUAL_UNREAD = 0.20, 0.30, 0.60
 MAX_ERROR_RATIO = 0.9  # of the cross-validated error of output tokens alone
 QUIET_TAU_INDEX = AWAKE_TAUS_S.index(20.0)
 RESAMPLES = 100
@@ -47,6 +50,7 @@ RESAMPLES = 100
 # servers (docs/explanation/method.md, section 3).
 FORM_FACTOR, SHARE_FLOOR, MAX_FORM_RATIO = 2.5, 0.01, 1.5
 COARSE_FACTOR = 3.0  # timestamps in whole seconds can misplace a short request entirely
+POOLED_FACTOR = 1.25  # where nobody knows which host served a request; calibrated on simulated replicas
 
 
 @stored_as(
@@ -92,44 +96,80 @@ class StepFit:
     fit: StepCoefficients | None
     resamples: tuple[StepCoefficients, ...] = ()
     alternatives: tuple[StepCoefficients, ...] = ()
+    unread: int = 0
+
+    def of_meter(self, meter: int, last: DayStatistics) -> StepFit:
+        """The fit as that of one of several meters, whose last day is ``last``: the same coefficients, its own idle power."""
+        own = {name: value for name, value in self.diagnosis.coefficients.items() if not name.startswith(f"{IDLE}/")}
+        idle_w = self.diagnosis.coefficients.get(idle_column(meter))
+        coefficients = {**own, IDLE: idle_w} if idle_w else {name: value for name, value in own.items() if name != IDLE}
+        return replace(self, diagnosis=replace(self.diagnosis, **_last_day(last), coefficients=coefficients))
 
 
-def fit_placement(days: Sequence[DayStatistics], idle_w: float | None, *, replicas: bool = False) -> StepFit:
+@dataclass(frozen=True, slots=True)
+class FitData:
+    """Windows of the days of a fit, and what is known before it.
+
+    ``is_pinned`` is whether idle power must come from elsewhere: these days hold too little quiet time to fit it.
+    """
+
+    days: tuple[DayStatistics, ...]
+    windows: FitWindows
+    day_count: int  # of the meter whose energy is divided
+    quiet: float
+    is_pinned: bool
+
+    @classmethod
+    def from_days(cls, days: Sequence[DayStatistics], meters: list[int] | None = None) -> FitData:
+        """Data of days; ``meters`` is the meter of each, and the last day is the one whose energy is divided."""
+        windows = concat_windows([day.windows for day in days], meters or ())
+        length = float(windows.length_s.sum())
+        quiet = 1 - float(windows.awake_s[:, QUIET_TAU_INDEX].sum()) / length if length else 0.0
+        day_count = meters.count(meters[-1]) if meters else len(days)
+        return cls(tuple(days), windows, day_count, quiet, quiet < MIN_QUIET_SHARE or len(windows) < MIN_FREE_IDLE_WINDOWS)
+
+
+def fit_placement(
+    data: FitData, idle_w: Sequence[float | None] | float | None, *, replicas: bool = False, unread: int = 0
+) -> StepFit:
     """Fit a placement on its days.
 
     Parameters
     ----------
-    days
-        Statistics of each day; the last day is the one whose energy is divided.
+    data
+        Days of the placement.
     idle_w
-        Idle power of all its loaded devices learnt from quiet intervals [W]; None where there were none.
+        Idle power of all loaded devices of each meter learnt from quiet intervals [W]; None where there were none.
     replicas
-        Whether the log is that of several hosts. Then it does not tell which host served a request, so that large residuals are
-        normal.
+        Whether the log is that of several hosts, read as one meter, and does not name the host of a request. Then larger
+        residuals are normal, because nobody knows which requests ran together.
+    unread
+        Number of hosts that serve requests of the log and were not read.
 
     Returns
     -------
     StepFit
         The fit with its diagnosis; refused where the days or the fit are not good enough.
     """
-    windows = concat_windows([day.windows for day in days])
-    length = float(windows.length_s.sum())
-    quiet = 1 - float(windows.awake_s[:, QUIET_TAU_INDEX].sum()) / length if length else 0.0
-    pinned = quiet < MIN_QUIET_SHARE or len(windows) < MIN_FREE_IDLE_WINDOWS
-    if days[-1].counted and idle_w is None:
+    windows, pinned = data.windows, data.is_pinned
+    powers = tuple(idle_w) if isinstance(idle_w, Sequence) else (idle_w,)
+    known_w = tuple(power for power in powers if power is not None)
+    idle_known = len(known_w) == len(powers)
+    if data.days[-1].counted and not idle_known:
         # A minute of counts is quiet only if no request ended in it; the slowest minutes then determine the idle power.
         pinned = False
-    condition = condition_number(windows, idle_known=pinned) if length else math.nan
-    draft = replace(_unfitted_diagnosis(days, windows, quiet, condition), replicas=replicas)
-    reason = _refusal_reason(windows, draft, idle_known=idle_w is not None or not pinned)
+    condition = condition_number(windows, idle_known=pinned) if len(windows) else math.nan
+    draft = replace(_unfitted_diagnosis(data, condition), replicas=replicas)
+    reason = _refusal_reason(windows, draft, idle_known=idle_known or not pinned)
     if reason:
         return StepFit(replace(draft, reason=reason), None)
-    form, error = choose_form(windows, idle_w if pinned else None)
+    form, error = choose_form(windows, known_w if pinned else None)
     coefficients = fit_form(windows, form)
     draft = replace(draft, residual=_residual_share(windows, coefficients), cross_validated=error)
     plain = ModelForm(columns=("out",), idle_w=form.idle_w, counted=("counted-out",))
     no_better = error > MAX_ERROR_RATIO * cross_validation_error(windows, plain) and draft.residual > SUSPECT_RESIDUAL
-    if draft.residual > (MAX_RESIDUAL_REPLICAS if replicas else MAX_RESIDUAL) or no_better:
+    largest = MAX_RESIDUAL_UNREAD if unread else MAX_RESIDUAL_REPLICAS if replicas else MAX_RESIDUAL
+    if draft.residual > largest or no_better:
         reason = f"the log explains the energy no better than output tokens alone (residual {100 * draft.residual:.1f} %)"
         return StepFit(replace(draft, reason=reason), None)
     resamples = bootstrap_fits(windows, form, RESAMPLES, seed=20_260_701)
@@ -140,7 +180,7 @@ def fit_placement(days: Sequence[DayStatistics], idle_w: float | None, *, replic
             factor > 1 or cross_validation_error(windows, alternative) <= MAX_FORM_RATIO * error
         ):
             alternatives.append(fit_form(chosen_windows, alternative))
-    doubts = _doubts(draft)
+    doubts = _doubts(draft, unread)
     diagnosis = replace(
         draft,
         status=SUSPECT if doubts else OK,
@@ -148,32 +188,38 @@ def fit_placement(days: Sequence[DayStatistics], idle_w: float | None, *, replic
         coefficients={name: value for name, value in coefficients.coefficients.items() if value},
         awake_tau_s=AWAKE_TAUS_S[form.awake_tau] if form.awake_tau >= 0 else None,
     )
-    return StepFit(diagnosis, coefficients, tuple(resamples), tuple(alternatives))
+    return StepFit(diagnosis, coefficients, tuple(resamples), tuple(alternatives), unread)
 
 
-def _unfitted_diagnosis(days: Sequence[DayStatistics], windows: FitWindows, quiet: float, condition: float) -> Diagnosis:
+def _last_day(last: DayStatistics) -> dict[str, Any]:
+    """What a diagnosis says of the last day alone."""
+    return {
+        "lag_s": last.lag_s,
+        "prefill_s": last.prefill_s,
+        "slots": last.slots,
+        "misfit": last.misfit,
+        "first_token_logged": last.logged_first,
+        "whole_second_stamps": last.whole_seconds,
+        "late_s": last.late_s,
+        "counted": last.counted,
+    }
+
+
+def _unfitted_diagnosis(data: FitData, condition: float) -> Diagnosis:
     """Diagnosis before the fit; its status is refused."""
-    last = days[-1]
     return Diagnosis(
         status=REFUSED,
         reason="",
-        windows=len(windows),
-        days=len(days),
-        requests=sum(day.requests for day in days),
-        quiet=quiet,
+        windows=len(data.windows),
+        days=data.day_count,
+        requests=sum(day.requests for day in data.days),
+        quiet=data.quiet,
         condition=condition,
         residual=math.nan,
         cross_validated=math.nan,
-        lag_s=last.lag_s,
-        prefill_s=last.prefill_s,
-        slots=last.slots,
-        misfit=last.misfit,
-        first_token_logged=last.logged_first,
-        whole_second_stamps=last.whole_seconds,
-        late_s=last.late_s,
-        counted=last.counted,
         replicas=False,
         coefficients={},
+        **_last_day(data.days[-1]),
     )
 
 
@@ -188,17 +234,18 @@ def _refusal_reason(windows: FitWindows, diagnosis: Diagnosis, *, idle_known: bo
     if not idle_known:
         return "no quiet second, and no idle power from elsewhere: what is always on cannot be told from the work"
     if windows.features[:, : len(REQUEST_FEATURES)].any() and diagnosis.condition > MAX_CONDITION:
-        return (
-            f"reading, writing and steps rise and fall together (condition {diagnosis.condition:.0f}): nothing tells them apart"
-        )
+        condition = min(diagnosis.condition, 1e9)
+        return f"reading, writing and steps rise and fall together (condition {condition:.0f}): nothing tells them apart"
     return ""
 
 
-def _doubts(diagnosis: Diagnosis) -> list[str]:
+def _doubts(diagnosis: Diagnosis, unread: int) -> list[str]:
     """Reasons why a valid fit is doubtful."""
     doubts = [f"residual {100 * diagnosis.residual:.1f} %"] if diagnosis.residual > SUSPECT_RESIDUAL else []
     if diagnosis.replicas:
         doubts.append("one log for several hosts")
+    if unread:
+        doubts.append(f"hosts of the service without readings: {unread}")
     if diagnosis.whole_second_stamps and not diagnosis.counted:
         doubts.append("stamps in whole seconds")
     if diagnosis.counted:
@@ -212,8 +259,8 @@ def _residual_share(windows: FitWindows, coefficients: StepCoefficients) -> floa
     """Root mean square of the residuals over the mean energy above idle of a window."""
     names, matrix, target = design_matrix(windows, coefficients.form)
     vector = np.array([coefficients.coefficients[name] for name in names])
-    idle = coefficients.coefficients.get(IDLE, 0.0) if coefficients.form.idle_w is None else 0.0
-    above = float((target - idle * windows.length_s).mean())
+    is_idle = np.array([name == IDLE or name.startswith(f"{IDLE}/") for name in names])
+    above = float((target - matrix[:, is_idle] @ vector[is_idle]).mean())
     return float(np.sqrt(((target - matrix @ vector) ** 2).mean()) / above) if above > 0 else float("inf")
 
 
@@ -254,6 +301,7 @@ class StepWeights:
             raise ValueError("a refused fit gives no energies")
         self._log, self._timed, self._fit = log, timed, fit
         self._shift_us = round(timed.shift_s * US_PER_S)
+        self.is_pooled = fit.diagnosis.replicas
         self.has_coarse_stamps = fit.diagnosis.whole_second_stamps or len(timed.counts) > 0
         self._rates(fit.fit)
         self._summed = self._sums()
@@ -358,9 +406,9 @@ class StepWeights:
             form_deviation = np.sqrt(
                 ((np.stack([self.shares(coefficients) for coefficients in fit.alternatives]) - share) ** 2).mean(axis=0)
             )
-        coarse = COARSE_FACTOR if self.has_coarse_stamps or fit.diagnosis.replicas else 1.0
-        # Most of one replica's residual comes from not knowing which requests reached it; resampling hours covers that.
-        misfit = 0.0 if fit.diagnosis.replicas else fit.diagnosis.residual / SUSPECT_RESIDUAL
+        coarse = COARSE_FACTOR if self.has_coarse_stamps or fit.unread else 1.0
+        # Most of the residual of several hosts comes from not knowing which requests ran together; resampling hours covers that.
+        misfit = POOLED_FACTOR if fit.diagnosis.replicas else fit.diagnosis.residual / SUSPECT_RESIDUAL
         suspicion = max(misfit, coarse)
         half = np.sqrt((1.96 * spread) ** 2 + (FORM_FACTOR * form_deviation) ** 2 + (SHARE_FLOOR * share) ** 2) * suspicion
         return np.asarray(half / np.maximum(share, 1e-12))

@@ -11,7 +11,7 @@ C. L. Lawson and R. J. Hanson, Solving Least Squares Problems, SIAM 1995, chapte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ MAX_AWAKE_RATIO, MAX_BY_KEY_RATIO = 0.5, 0.9  # ratios of cross-validation error
 IDLE, AWAKE, PREFILL_PREFIX, UNTOKENED_PREFIX = "idle", "awake", "in/", "held/"
 
 
-@stored_as("Windows", "start_s length_s energy_j features awake_s reading held_s keys")
+@stored_as("Windows", "start_s length_s energy_j features awake_s reading held_s keys devices -")
 @dataclass(frozen=True, slots=True)
 class FitWindows:
     """Windows of one placement, arrays of shape (w, …): additive over days by concatenation.
@@ -41,7 +41,8 @@ class FitWindows:
     ``start_s`` is seconds since 1970, ``length_s`` [s], ``energy_j`` [J] of all devices; ``features`` (w, len(ALL_FEATURES)),
     ``awake_s`` (w, len(AWAKE_TAUS_S)) seconds in which a request ran or had just ended; ``reading`` (w, keys) fresh input
     tokens by use case, ``held_s`` (w, keys) seconds in flight of records without tokens (training, images), ``keys`` their
-    names.
+    names; ``size`` (w,) the number of devices, which varies where hosts join and leave.
+    ``meter`` (w,) tells windows of several meters apart, each with an idle power of its own.
     """
 
     start_s: Floats
@@ -52,6 +53,12 @@ class FitWindows:
     reading: Floats
     held_s: Floats
     keys: tuple[str, ...]
+    size: Floats
+    meter: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.meter) != len(self.start_s):
+            object.__setattr__(self, "meter", np.zeros(len(self.start_s), dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -60,12 +67,20 @@ class FitWindows:
         arrays = {name: getattr(self, name)[index] for name in self.__slots__ if name != "keys"}
         return FitWindows(**arrays, keys=self.keys)
 
+    def relative_size(self) -> Floats:
+        """Size of each window relative to the largest of its meter, shape (w,)."""
+        largest = np.full(int(self.meter.max(initial=0)) + 1, 1e-9)
+        np.maximum.at(largest, self.meter, self.size)
+        return np.asarray(self.size / largest[self.meter])
+
     def widened(self, times: int) -> FitWindows:
         """Windows that are ``times`` as long; those of which a part is missing are dropped."""
         if not len(self):
             return self
         step = float(np.median(self.length_s)) * times
-        starts, wide_index = np.unique(np.floor(self.start_s / step + 1e-6).astype(np.int64), return_inverse=True)
+        start = np.floor(self.start_s / step + 1e-6).astype(np.int64)
+        (meters, starts), wide_index = np.unique(np.stack([self.meter, start]), axis=1, return_inverse=True)
+        wide_index = wide_index.ravel()
 
         def summed(values: Floats) -> Floats:
             total = np.zeros((len(starts), *values.shape[1:]))
@@ -81,12 +96,14 @@ class FitWindows:
             summed(self.reading),
             summed(self.held_s),
             self.keys,
+            summed(self.size * self.length_s) / np.maximum(summed(self.length_s), 1e-9),
+            meters,
         )
         return joined[joined.length_s > 0.99 * step]
 
 
-def concat_windows(days: Sequence[FitWindows]) -> FitWindows:
-    """Windows of several days, with the keys of all of them."""
+def concat_windows(days: Sequence[FitWindows], meters: Sequence[int] = ()) -> FitWindows:
+    """Windows of several days, with the keys of all of them; ``meters`` is the meter of each day, one for all by default."""
     keys = tuple(sorted({key for day in days for key in day.keys}))
     column_of = {key: index for index, key in enumerate(keys)}
 
@@ -107,18 +124,23 @@ def concat_windows(days: Sequence[FitWindows]) -> FitWindows:
         np.concatenate([aligned(day, day.reading) for day in days]),
         np.concatenate([aligned(day, day.held_s) for day in days]),
         keys,
+        joined("size"),
+        np.repeat(np.array(meters or [0] * len(days), dtype=np.int64), [len(day) for day in days]),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelForm:
-    """Columns of a fit; ``idle_w`` [W] is subtracted where idle power is known from elsewhere, and fitted where it is None."""
+    """Columns of a fit.
+
+    ``idle_w`` [W] of all devices of each meter is subtracted where idle power is known from elsewhere, and fitted where None.
+    """
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     awake_tau: int = -1  # index into AWAKE_TAUS_S; -1: no such column
     tail_only: bool = False  # whether the awake column excludes the time in flight
     by_key: bool = False  # whether each use case has its own prefill cost
-    idle_w: float | None = None
+    idle_w: tuple[float, ...] | None = None
     counted: tuple[str, ...] = COUNT_FEATURES
 
 
@@ -135,14 +157,21 @@ class StepCoefficients:
         return np.array([self.coefficients.get(name, 0.0) for name in names])
 
 
+def idle_column(meter: int) -> str:
+    """Name of the column of idle power of a meter."""
+    return f"{IDLE}/{meter}" if meter else IDLE
+
+
 def design_matrix(windows: FitWindows, form: ModelForm) -> tuple[list[str], Floats, Floats]:
     """Names, columns (w, k) and right-hand side (w,) [J] of a form; columns of zeros are dropped."""
     columns: list[tuple[str, Floats]] = []
     target = windows.energy_j
+    metered_s = windows.length_s * windows.relative_size()
     if form.idle_w is None:
-        columns.append((IDLE, windows.length_s))
+        meters = int(windows.meter.max(initial=0)) + 1
+        columns += [(idle_column(meter), np.where(windows.meter == meter, metered_s, 0.0)) for meter in range(meters)]
     else:
-        target = target - form.idle_w * windows.length_s
+        target = target - np.array(form.idle_w)[windows.meter] * metered_s
     for name in form.columns:
         if name == "in" and form.by_key:
             columns += [(PREFILL_PREFIX + key, windows.reading[:, i]) for i, key in enumerate(windows.keys)]
@@ -225,7 +254,7 @@ def cross_validation_error(windows: FitWindows, form: ModelForm) -> float:
     return error / len(windows)
 
 
-def choose_form(windows: FitWindows, idle_w: float | None) -> tuple[ModelForm, float]:
+def choose_form(windows: FitWindows, idle_w: tuple[float, ...] | None) -> tuple[ModelForm, float]:
     """Form of a placement, and its cross-validated error."""
     form = ModelForm(idle_w=idle_w)
     error = cross_validation_error(windows, form)
@@ -289,7 +318,7 @@ def condition_number(windows: FitWindows, *, idle_known: bool) -> float:
 
     Where idle power is known from elsewhere, the constant column is left out.
     """
-    constant = [] if idle_known else [windows.length_s]
+    constant = [] if idle_known else [windows.length_s * windows.relative_size()]
     columns = np.stack(
         [*constant, *(windows.features[:, REQUEST_FEATURES.index(name)] for name in ("in", "out", "step"))], axis=1
     )

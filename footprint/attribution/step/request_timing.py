@@ -104,8 +104,11 @@ class RequestPhases:
     logged: bool
 
 
-def request_phases(requests: TimedRequests) -> RequestPhases:
-    """Phases of requests: from logged first tokens where more than 90 % have them, else inferred."""
+def request_phases(requests: TimedRequests, hosts: int = 1) -> RequestPhases:
+    """Phases of requests: from logged first tokens where more than 90 % have them, else inferred.
+
+    Each of ``hosts`` hosts reads one request after the other; they are taken in turn, because the log does not name them.
+    """
     logged = np.isfinite(requests.first_s)
     decodes = requests.output > 0
     if decodes.any() and logged[decodes].mean() > 0.9:
@@ -114,7 +117,7 @@ def request_phases(requests: TimedRequests) -> RequestPhases:
         # Embeddings and rerankers: prefill only.
         clock = DecodeClock(np.array([0.0, 1.0]), np.array([0.0, 1e-3]))
         return RequestPhases(requests.start_s, requests.end_s, clock, 0.0, 0, 0.0, logged=True)
-    return _inferred_phases(requests)
+    return _inferred_phases(requests, hosts)
 
 
 def _phases_from_log(requests: TimedRequests) -> RequestPhases:
@@ -127,14 +130,14 @@ def _phases_from_log(requests: TimedRequests) -> RequestPhases:
     return RequestPhases(read, first, clock, rate, 0, _misfit(requests, first, clock, 0.0), logged=True)
 
 
-def _inferred_phases(requests: TimedRequests) -> RequestPhases:
+def _inferred_phases(requests: TimedRequests, hosts: int) -> RequestPhases:
     rate, least_step = _latency_law(requests)
     admission_by_slots = {0: requests.start_s}
 
     def misfit_of(c0: float, slots: int) -> float:
         if slots not in admission_by_slots:
             admission_by_slots[slots] = admission_times(requests.start_s, requests.end_s, slots)
-        first = _serial_ends(admission_by_slots[slots], c0 * requests.fresh)
+        first = _serial_ends(admission_by_slots[slots], c0 * requests.fresh, hosts)
         clipped = np.minimum(first, requests.end_s - 1e-4)
         return _misfit(requests, first, fit_decode_clock(clipped, requests.end_s, requests.output, SEARCH_BIN_S), least_step)
 
@@ -149,7 +152,7 @@ def _inferred_phases(requests: TimedRequests) -> RequestPhases:
             best = min([best, *((misfit_of(best[1], m), best[1], m) for m in sorted(near) if 2 <= m < peak)])
     misfit, c0, slots = best
     begin = admission_by_slots[slots]
-    first = np.minimum(_serial_ends(begin, c0 * requests.fresh), requests.end_s - 1e-4)
+    first = np.minimum(_serial_ends(begin, c0 * requests.fresh, hosts), requests.end_s - 1e-4)
     clock = fit_decode_clock(first, requests.end_s, requests.output, BIN_S)
     first_by_clock = clock.time_at(clock.tokens_at(requests.end_s) - requests.output)
     is_long = requests.output >= MIN_LONG_OUTPUT
@@ -209,10 +212,15 @@ def admission_times(start_s: Floats, end_s: Floats, slots: int) -> Floats:
     return np.minimum(begin, end_s)
 
 
-def _serial_ends(begin_s: Floats, seconds: Floats) -> Floats:
-    """Ends of serial work that may begin at ``begin_s``, in order: f_i = max(begin_i, f_(i-1)) + seconds_i."""
-    done = np.cumsum(seconds)
-    return done + np.maximum.accumulate(begin_s - (done - seconds))
+def _serial_ends(begin_s: Floats, seconds: Floats, lanes: int = 1) -> Floats:
+    """Ends of serial work that may begin at ``begin_s``, in order: f_i = max(begin_i, f_(i-lanes)) + seconds_i."""
+    rows = -(-len(begin_s) // lanes)
+    missing = (0, rows * lanes - len(begin_s))
+    begin = np.pad(begin_s, missing, constant_values=np.inf).reshape(rows, lanes)
+    work = np.pad(seconds, missing).reshape(rows, lanes)
+    done = np.cumsum(work, axis=0)
+    ends: Floats = (done + np.maximum.accumulate(begin - (done - work), axis=0)).ravel()
+    return ends[: len(begin_s)]
 
 
 def _misfit(requests: TimedRequests, first_s: Floats, clock: DecodeClock, least_step_s: float) -> float:

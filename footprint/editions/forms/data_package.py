@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from footprint.aggregation import METHOD_VERSION
 from footprint.editions.document import Edition, Figure, Ref, Table, Text
 from footprint.editions.figure_format import format_figure
 from footprint.editions.forms.layout import ChartSheet, Sheet, TableSheet
@@ -95,8 +96,11 @@ def build_data_package(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
 
 
 def _method_rows(edition: Edition, language: str) -> list[dict[str, Any]]:
-    """Methods with the functions as the publishing release named them, so that an edition is rebuilt with the same bytes."""
+    """Methods with functions and version as the publishing release named them, so that an edition is rebuilt with the same bytes."""
     rows = method_rows(language)
+    newest = max(edition.basis.method_version.split("+"), key=lambda version: [int(n) for n in version.split(".") if n.isdigit()])
+    if newest:
+        rows = [row | {"version": newest} if row["version"] == METHOD_VERSION else row for row in rows]
     if edition.basis.code_version.startswith("0.1."):
         for row in rows:
             for current, name in _NAMES_OF_0_1:

@@ -10,9 +10,9 @@ import pytest
 
 from dashboards.diagnosis_messages import translate_diagnosis
 from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
-from footprint.attribution.step.model import REFUSED, Diagnosis, _doubts, fit_placement
+from footprint.attribution.step.model import REFUSED, Diagnosis, FitData, _doubts, fit_placement
 from tests.simulation.server import VARIANTS, simulate
-from tests.support.step_fits import FOREVER, WINDOW_US, intervals_of, log_of
+from tests.support.step_fits import WINDOW_US, log_of, meter
 
 IDLE_W = 380.0
 
@@ -21,7 +21,7 @@ IDLE_W = 380.0
 def statistics() -> DayStatistics:
     day = simulate(VARIANTS["low-load"], 1)
     names = [kind.name for kind in day.server.kinds]
-    return day_statistics(log_of(day), names, intervals_of(day, 1), FOREVER, 0, WINDOW_US)[0]
+    return day_statistics(log_of(day), names, meter(day, 1), 0, WINDOW_US)[0]
 
 
 def refusals(statistics: DayStatistics) -> list[Diagnosis]:
@@ -37,15 +37,17 @@ def refusals(statistics: DayStatistics) -> list[Diagnosis]:
         (replace(statistics, windows=collinear), IDLE_W),
         (replace(statistics, windows=random_energy), IDLE_W),
     ]
-    return [fit_placement([day], idle_w).diagnosis for day, idle_w in days]
+    return [fit_placement(FitData.from_days([day]), idle_w).diagnosis for day, idle_w in days]
 
 
 def test_each_reason_is_translated_with_its_numbers(statistics: DayStatistics) -> None:
     diagnoses = refusals(statistics)
     assert {diagnosis.status for diagnosis in diagnoses} == {REFUSED}
     doubtful = replace(diagnoses[0], residual=0.125, replicas=True, whole_second_stamps=True, late_s=1.5)
-    reasons = [diagnosis.reason for diagnosis in diagnoses] + _doubts(doubtful) + _doubts(replace(diagnoses[0], counted=True))
-    assert len({re.sub(r"[\d.]+", "#", reason) for reason in reasons}) == 10
+    reasons = (
+        [diagnosis.reason for diagnosis in diagnoses] + _doubts(doubtful, 2) + _doubts(replace(diagnoses[0], counted=True), 0)
+    )
+    assert len({re.sub(r"[\d.]+", "#", reason) for reason in reasons}) == 11
     for reason in reasons:
         french = translate_diagnosis(reason, "fr")
         assert french != reason

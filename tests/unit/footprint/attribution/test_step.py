@@ -10,24 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.attribution.request_log import RequestLog
-from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
+from footprint.attribution.step.day_statistics import DayStatistics, MeteredSpan, day_statistics
 from footprint.attribution.step.features import window_features
-from footprint.attribution.step.model import OK, REFUSED, SUSPECT, StepFit, StepWeights, fit_placement
+from footprint.attribution.step.model import OK, REFUSED, SUSPECT, FitData, StepFit, StepWeights, fit_placement
 from footprint.attribution.step.regression import FitWindows, fit_form
 from footprint.attribution.step.request_timing import admission_times
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
 from tests.simulation.server import DAY_S, LARGE, VARIANTS, Day, Kind, simulate
-from tests.support.step_fits import (
-    FOREVER,
-    WINDOW_US,
-    S,
-    counts_of,
-    intervals_of,
-    log_of,
-    replica_accuracy,
-    server,
-    split_accuracy,
-)
+from tests.support.step_fits import WINDOW_US, S, counts_of, intervals_of, log_of, meter, server, split_accuracy
 
 # By convention, not by error: power that is drawn while anything runs is nobody's in the simulation's truth.
 CONVENTION = {"busy-power", "tail"}
@@ -103,21 +93,23 @@ def test_without_a_quiet_second_idle_power_must_come_from_elsewhere() -> None:
     assert refused.diagnosis.status == REFUSED or refused.diagnosis.quiet > 0
     assert known.total <= 0.02
     day = simulate(server("flat"), 1)
-    statistics, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    statistics, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], meter(day, 1), 0, WINDOW_US)
     never = replace(
         statistics, windows=replace(statistics.windows, awake_s=np.tile(statistics.windows.length_s[:, None], (1, 6)))
     )
-    assert "no quiet second" in fit_placement([never], None).diagnosis.reason
+    assert "no quiet second" in fit_placement(FitData.from_days([never]), None).diagnosis.reason
 
 
 def test_too_little_is_refused_and_says_so() -> None:
     day = simulate(VARIANTS["low-load"], 1)
     names = [k.name for k in day.server.kinds]
     few = log_of(day)[np.arange(200)]
-    statistics, _ = day_statistics(few, names, intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert "200 requests" in fit_placement([statistics], 380.0).diagnosis.reason
-    short, _ = day_statistics(log_of(day), names, intervals_of(day, 1), (10 * 3600 * S, 13 * 3600 * S), 0, WINDOW_US)
-    assert "36 windows" in fit_placement([short], 380.0).diagnosis.reason
+    statistics, _ = day_statistics(few, names, meter(day, 1), 0, WINDOW_US)
+    assert "200 requests" in fit_placement(FitData.from_days([statistics]), 380.0).diagnosis.reason
+    short, _ = day_statistics(
+        log_of(day), names, [MeteredSpan(tuple(intervals_of(day, 1)), 10 * 3600 * S, 13 * 3600 * S)], 0, WINDOW_US
+    )
+    assert "36 windows" in fit_placement(FitData.from_days([short]), 380.0).diagnosis.reason
 
 
 def test_energy_that_the_log_does_not_explain_is_refused() -> None:
@@ -126,8 +118,8 @@ def test_energy_that_the_log_does_not_explain_is_refused() -> None:
     log = log_of(day)
     scattered = replace(log, start_us=luck.integers(0, DAY_S * S, len(log)))
     scattered = replace(scattered, end_us=scattered.start_us + (log.end_us - log.start_us))
-    statistics, _ = day_statistics(scattered, [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    assert fit_placement([statistics], 380.0).diagnosis.status == REFUSED
+    statistics, _ = day_statistics(scattered, [k.name for k in day.server.kinds], meter(day, 1), 0, WINDOW_US)
+    assert fit_placement(FitData.from_days([statistics]), 380.0).diagnosis.status == REFUSED
 
 
 @pytest.mark.parametrize("skew_s", [-118.0, -7.0, 23.0, 60.4, 119.0])
@@ -184,18 +176,11 @@ def test_minutes_of_token_counts_come_within_ten_percent(name: str) -> None:
     assert all(found.covers_truth())
 
 
-def test_several_hosts_behind_one_log_are_fitted_apart() -> None:
-    """Which host a request went to nobody says: residuals are large, and shares are right all the same."""
-    error, diagnoses = replica_accuracy("low-load", (1, 2, 3))
-    assert error <= 0.03
-    assert all(each.status == SUSPECT and "several hosts" in each.reason for each in diagnoses)
-
-
 def test_embeddings_have_nothing_but_reading() -> None:
     law = replace(LARGE, kinds=(Kind("index", 9000, 900, 0, 0.8), Kind("search", 20_000, 60, 0, 0.5, "flat")))
     day = simulate(law, 1)
-    statistics, timed = day_statistics(log_of(day), ["index", "search"], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    found = fit_placement([statistics], None)
+    statistics, timed = day_statistics(log_of(day), ["index", "search"], meter(day, 1), 0, WINDOW_US)
+    found = fit_placement(FitData.from_days([statistics]), None)
     assert found.fit is not None
     shares = StepWeights(log_of(day), timed, found).shares(found.fit)
     assert np.abs(shares - day.truth()).sum() <= 0.03
@@ -213,8 +198,8 @@ def test_training_beside_inference_bears_its_own_power() -> None:
     for at in (start // S).tolist():
         trained[at : at + 5400] = 900.0
     with_training = replace(day, above_j=day.above_j + trained)
-    statistics, timed = day_statistics(log, names, intervals_of(with_training, 3), FOREVER, 0, WINDOW_US)
-    found = fit_placement([statistics], None)
+    statistics, timed = day_statistics(log, names, meter(with_training, 3), 0, WINDOW_US)
+    found = fit_placement(FitData.from_days([statistics]), None)
     assert found.fit is not None
     truth = np.append(np.bincount(day.use_case, weights=day.true_j, minlength=5), trained.sum())
     shares = StepWeights(log, timed, found).shares(found.fit)
@@ -232,14 +217,17 @@ def test_days_add_up_and_are_kept_bit_for_bit() -> None:
             replace(each, start_us=each.start_us + number * DAY_S * S, end_us=each.end_us + number * DAY_S * S)
             for each in intervals_of(day, 10)
         ]
-        days.append(day_statistics(moved, names, intervals, FOREVER, number * DAY_S * S, WINDOW_US)[0])
+        days.append(day_statistics(moved, names, [MeteredSpan(tuple(intervals))], number * DAY_S * S, WINDOW_US)[0])
     again = [load_statistics(dump_statistics(day)) for day in days]
     for before, after in zip(days, again, strict=True):
         assert after is not None
         for name in FitWindows.__slots__:
             assert np.array_equal(getattr(before.windows, name), getattr(after.windows, name)), name
         assert dump_statistics(after) == dump_statistics(before)
-    one, three = fit_placement(days[:1], None), fit_placement([day for day in again if day], None)
+    one, three = (
+        fit_placement(FitData.from_days(days[:1]), None),
+        fit_placement(FitData.from_days([day for day in again if day]), None),
+    )
     assert three.diagnosis.windows == sum(len(day.windows) for day in days)
     assert three.diagnosis.coefficients["step"] == pytest.approx(one.diagnosis.coefficients["step"], rel=0.05)
 
@@ -250,7 +238,7 @@ def replace_start(log: RequestLog, by_us: int) -> RequestLog:
 
 def test_what_another_program_wrote_is_not_read() -> None:
     day = simulate(VARIANTS["low-load"], 1)
-    statistics, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
+    statistics, _ = day_statistics(log_of(day), [k.name for k in day.server.kinds], meter(day, 1), 0, WINDOW_US)
     assert load_statistics(dump_statistics(statistics).replace('"layout":["in"', '"layout":["other"')) is None
 
 
@@ -262,8 +250,8 @@ def fitted() -> Fitted:
     """Log of a day, its weights, the fit and the statistics that it rests on."""
     day = simulate(VARIANTS["low-load"], 1)
     log = log_of(day)
-    statistics, timed = day_statistics(log, [k.name for k in day.server.kinds], intervals_of(day, 1), FOREVER, 0, WINDOW_US)
-    found = fit_placement([statistics], None)
+    statistics, timed = day_statistics(log, [k.name for k in day.server.kinds], meter(day, 1), 0, WINDOW_US)
+    found = fit_placement(FitData.from_days([statistics]), None)
     return log, StepWeights(log, timed, found), found, statistics
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from footprint.config.models import OWN_SERVICE_RESERVED
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, config, query_rows
@@ -101,6 +102,17 @@ def test_tokens_counted_before_their_request_are_pending(sqlite: Store) -> None:
         scrape(server, at, requests, 0, output)
     import_windows(sqlite, server, 0, 60)
     assert figures(sqlite) == {"drafting": (1, 0, 50)}
+
+
+def test_a_model_of_the_name_of_this_server_is_refused(sqlite: Store) -> None:
+    server = Server()
+    for at in (0, 15, 30):
+        scrape(server, at, at, 0, at, requested_model="footprint")
+        scrape(server, at, at, 0, at)
+    result = import_gateway_counters(sqlite, config(FACTS), "http://p", DAY_S * S, (DAY_S + 60) * S, NOW_US, server.fetch)
+    assert {reject.reason for reject in result.rejects} == {OWN_SERVICE_RESERVED}
+    assert result.accepted > 0
+    figures(sqlite)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import footprint
+from footprint.aggregation import METHOD_VERSION
 from footprint.cli.app import status_of
 from footprint.figures import BadQuery
 from tests.support.commands import printed_rows
@@ -44,7 +45,7 @@ def test_units_and_formulas_come_with_the_frame(here: Path) -> None:
     units = frame.attrs["units"]
     assert (units["energy_kwh"], units["co2e_location_g"], units["water_l"], units["requests"]) == ("kWh", "gCO2e", "L", "1")
     assert frame.attrs["formulas"]["co2e_location_g"] == "O = E x I"
-    assert frame.attrs["method"] == ["2.0"]
+    assert frame.attrs["method"] == [METHOD_VERSION]
     assert frame.attrs["demonstration"] is False
     unit_columns = {name for name in frame.columns if name.rsplit("_", 1)[-1] in ("kwh", "g", "l", "kgsb", "mj", "eur")}
     assert unit_columns <= set(units)

@@ -122,7 +122,7 @@ def shipped(store: Store, at_s: int, joules: dict[str, int], seq: Iterator[int])
         EnergyReading("a", device, "gpu", "nvml-energy", "e1", next(seq), at_s * 1_000_000, energy_j * 1_000_000, 0, alias=device)
         for device, energy_j in joules.items()
     ]
-    IngestService(store, config()).accept(None, [to_line(reading).encode() for reading in readings], at_s * 1_000_000)
+    IngestService(store, lambda _: {"chat"}).accept(None, [to_line(reading).encode() for reading in readings], at_s * 1_000_000)
 
 
 def test_an_open_day_holds_its_highest_sum_and_counts_once_when_it_closes(sqlite: Store) -> None:

@@ -10,6 +10,7 @@ import pytest
 from footprint.attribution.step.decode_clock import DecodeClock
 from footprint.attribution.step.features import (
     REQUEST_FEATURES,
+    HostCount,
     RequestFeatures,
     batch_shapes,
     prefill_tokens_by_key,
@@ -32,10 +33,23 @@ def column(f: RequestFeatures, edges: tuple[float, ...], name: str) -> list[floa
 
 
 def test_shapes_of_a_step_shared_by_many() -> None:
-    found = batch_shapes(np.array([0.0, 1.0, 3.0]))
+    found = batch_shapes(np.array([0.0, 1.0, 3.0]), np.ones(3))
     assert found[0].tolist() == pytest.approx([0, 1, 1 / 3])
-    for row, tau in zip(found[1:], (2, 8, 32), strict=True):
+    for row, tau in zip(found[1:4], (2, 8, 32), strict=True):
         assert row.tolist() == pytest.approx([0, 0, (1 - math.exp(-2 / tau)) / 3])
+    assert not found[4:].any()
+
+
+def test_shapes_of_steps_of_several_hosts() -> None:
+    """Three requests on two hosts: at random one host is empty a quarter of the time; balanced, both run."""
+    random, balanced = batch_shapes(np.array([0.0, 1.0, 3.0]), np.array([2.0, 2.0, 2.0]))[4:]
+    assert random.tolist() == pytest.approx([0, 1, 1.75 / 3])
+    assert balanced.tolist() == pytest.approx([0, 1, 2 / 3])
+
+
+def test_hosts_by_time() -> None:
+    hosts = HostCount(np.array([0.0, 100.0]), np.array([4.0, 3.0]))
+    assert hosts.at(np.array([-5.0, 0.0, 99.0, 100.0, 500.0])).tolist() == [4, 4, 4, 3, 3]
 
 
 EDGES = (0.0, 10.0, 20.0, 40.0)

@@ -11,10 +11,20 @@ import pytest
 from footprint.attribution.energy_intervals import EnergyIntervals
 from footprint.attribution.request_log import RequestLog
 from footprint.attribution.step.count_windows import COUNT_FEATURES
-from footprint.attribution.step.day_statistics import DayStatistics, TimedLog, day_statistics, time_log
+from footprint.attribution.step.day_statistics import DayStatistics, MeteredSpan, TimedLog, day_statistics, time_log
 from footprint.attribution.step.decode_clock import integrate_rates
 from footprint.attribution.step.features import REQUEST_FEATURES, request_features, window_features
-from footprint.attribution.step.model import OK, REFUSED, SUSPECT, Diagnosis, StepFit, StepWeights, fit_placement, idle_powers_uw
+from footprint.attribution.step.model import (
+    OK,
+    REFUSED,
+    SUSPECT,
+    Diagnosis,
+    FitData,
+    StepFit,
+    StepWeights,
+    fit_placement,
+    idle_powers_uw,
+)
 from footprint.attribution.step.regression import ALL_FEATURES, AWAKE_TAUS_S, FitWindows, ModelForm, StepCoefficients
 from footprint.attribution.step.request_timing import request_phases, timed_requests
 
@@ -36,7 +46,9 @@ def windows(
     energy *= luck.normal(1, noise, count) if noise else 1.0
     awake = np.full((count, len(AWAKE_TAUS_S)), 300 * (1 - quiet))
     none = np.zeros((count, 1))
-    return FitWindows(300.0 * np.arange(count), np.full(count, 300.0), energy, features, awake, none, none, ("a",))
+    return FitWindows(
+        300.0 * np.arange(count), np.full(count, 300.0), energy, features, awake, none, none, ("a",), np.ones(count)
+    )
 
 
 def day(w: FitWindows, **more: object) -> DayStatistics:
@@ -44,7 +56,7 @@ def day(w: FitWindows, **more: object) -> DayStatistics:
 
 
 def test_a_day_that_is_explained_is_ok_and_says_how() -> None:
-    found = fit_placement([day(windows(), requests=200), day(windows(seed=2), requests=300)], None)
+    found = fit_placement(FitData.from_days([day(windows(), requests=200), day(windows(seed=2), requests=300)]), None)
     d = found.diagnosis
     assert found.fit is not None
     assert (d.status, d.reason, d.windows, d.days, d.requests) == (OK, "", 576, 2, 500)
@@ -72,7 +84,7 @@ def test_a_day_that_is_explained_is_ok_and_says_how() -> None:
     (day(windows(0)), None, "0 windows"),
 ])  # fmt: skip
 def test_too_little_is_refused(given: DayStatistics, idle_w: float | None, reason: str) -> None:
-    found = fit_placement([given], idle_w)
+    found = fit_placement(FitData.from_days([given]), idle_w)
     assert (found.fit, found.diagnosis.status) == (None, REFUSED)
     assert reason in found.diagnosis.reason
 
@@ -88,10 +100,10 @@ def test_too_little_is_refused(given: DayStatistics, idle_w: float | None, reaso
     (day(windows(quiet=0.004), counted=True), 100.0, False),
 ])  # fmt: skip
 def test_idle_power_is_fitted_where_it_can_be(given: DayStatistics, idle_w: float | None, fitted: bool) -> None:
-    found = fit_placement([given], idle_w)
+    found = fit_placement(FitData.from_days([given]), idle_w)
     assert found.fit is not None
     assert ("idle" in found.fit.coefficients) is fitted
-    assert found.fit.form.idle_w == (None if fitted else 100.0)
+    assert found.fit.form.idle_w == (None if fitted else (100.0,))
 
 
 def test_work_that_rises_and_falls_together_is_refused() -> None:
@@ -99,16 +111,16 @@ def test_work_that_rises_and_falls_together_is_refused() -> None:
     features = w.features.copy()
     features[:, ALL_FEATURES.index("step")] = features[:, ALL_FEATURES.index("out")] * (1 + 1e-4 * np.arange(288) / 288)
     alike = replace(w, features=features)
-    assert "rise and fall together" in fit_placement([day(alike)], None).diagnosis.reason
+    assert "rise and fall together" in fit_placement(FitData.from_days([day(alike)]), None).diagnosis.reason
     # Of counts alone there are no steps that could.
-    counted = fit_placement([day(windows(**{"counted-out": 2.0}), counted=True)], None)
+    counted = fit_placement(FitData.from_days([day(windows(**{"counted-out": 2.0}), counted=True)]), None)
     assert counted.fit is not None
     assert counted.diagnosis.status == SUSPECT
 
 
 @pytest.mark.parametrize(("noise", "status"), [(0.003, OK), (0.03, SUSPECT)])
 def test_a_residual_above_a_hundredth_is_doubtful(noise: float, status: str) -> None:
-    found = fit_placement([day(windows(noise=noise))], None)
+    found = fit_placement(FitData.from_days([day(windows(noise=noise))]), None)
     assert found.diagnosis.status == status
     assert found.diagnosis.residual == pytest.approx(noise * 60 / 30, rel=0.1)  # energy over energy above idle
     assert ("residual" in found.diagnosis.reason) is (status == SUSPECT)
@@ -116,19 +128,19 @@ def test_a_residual_above_a_hundredth_is_doubtful(noise: float, status: str) -> 
 
 def test_what_explains_no_better_than_output_tokens_is_refused_except_of_replicas() -> None:
     noisy = day(windows(noise=0.5))
-    found = fit_placement([noisy], None)
+    found = fit_placement(FitData.from_days([noisy]), None)
     assert (found.fit, found.diagnosis.status) == (None, REFUSED)
     assert "no better than output tokens alone" in found.diagnosis.reason
     assert found.diagnosis.residual > 0.2
     large = day(windows(noise=0.2, **{"in": 5.0, "out": 0.5, "step": 5.0}))
-    assert fit_placement([large], None).fit is None
-    found = fit_placement([large], None, replicas=True)
+    assert fit_placement(FitData.from_days([large]), None).fit is None
+    found = fit_placement(FitData.from_days([large]), None, replicas=True)
     assert found.fit is not None
     assert found.diagnosis.replicas
     assert 0.2 < found.diagnosis.residual < 0.6
     # Small residuals are no doubt, even where output tokens alone do as well.
-    assert fit_placement([day(windows(noise=0.002, out=2.0))], None).fit is not None
-    assert fit_placement([day(windows(noise=0.05, out=2.0))], None).fit is None
+    assert fit_placement(FitData.from_days([day(windows(noise=0.002, out=2.0))]), None).fit is not None
+    assert fit_placement(FitData.from_days([day(windows(noise=0.05, out=2.0))]), None).fit is None
 
 
 @pytest.mark.parametrize(("more", "reason"), [
@@ -136,17 +148,17 @@ def test_what_explains_no_better_than_output_tokens_is_refused_except_of_replica
     ({"late_s": 0.5}, "ends stamped about 0.5 s after the work was done"), ({}, ""),
 ])  # fmt: skip
 def test_what_makes_a_fit_doubtful(more: dict[str, object], reason: str) -> None:
-    found = fit_placement([day(windows(), **more)], None).diagnosis
+    found = fit_placement(FitData.from_days([day(windows(), **more)]), None).diagnosis
     assert (found.reason, found.status) == (reason, SUSPECT if reason else OK)
     assert found.to_json()["awake_tau_s"] is None
 
 
 def test_replicas_are_doubtful() -> None:
-    assert fit_placement([day(windows())], None, replicas=True).diagnosis.reason == "one log for several hosts"
+    assert fit_placement(FitData.from_days([day(windows())]), None, replicas=True).diagnosis.reason == "one log for several hosts"
 
 
 def test_what_is_not_a_number_is_none_in_json() -> None:
-    plain = fit_placement([day(windows(47))], 100.0).diagnosis.to_json()
+    plain = fit_placement(FitData.from_days([day(windows(47))]), 100.0).diagnosis.to_json()
     assert (plain["residual"], plain["cross_validated"], plain["windows"]) == (None, None, 47)
     assert plain["quiet"] == pytest.approx(0.5)
 
@@ -155,13 +167,15 @@ def test_a_power_of_the_time_awake_is_reported() -> None:
     w = windows()
     awake = w.awake_s.copy()
     awake[:, 4] = np.random.default_rng(4).uniform(0, 300, 288)
-    found = fit_placement([day(replace(w, awake_s=awake, energy_j=w.energy_j + 300 * awake[:, 4]))], None).diagnosis
+    found = fit_placement(
+        FitData.from_days([day(replace(w, awake_s=awake, energy_j=w.energy_j + 300 * awake[:, 4]))]), None
+    ).diagnosis
     assert found.awake_tau_s == AWAKE_TAUS_S[4]
     assert found.coefficients["awake"] == pytest.approx(300, rel=1e-3)
 
 
 def diagnosis(**more: object) -> Diagnosis:
-    found = fit_placement([day(windows(48), requests=300)], 100.0).diagnosis
+    found = fit_placement(FitData.from_days([day(windows(48), requests=300)]), 100.0).diagnosis
     return replace(found, **more)  # type: ignore[arg-type]
 
 
@@ -278,7 +292,7 @@ def test_half_widths_by_hand() -> None:
     assert half(residual=0.04) == pytest.approx([0.04, 0.04])
     assert half(residual=0.005) == pytest.approx([0.01, 0.01])
     assert half(whole_second_stamps=True) == pytest.approx([0.03, 0.03])
-    assert half(replicas=True, residual=0.5) == pytest.approx([0.03, 0.03])
+    assert half(replicas=True, residual=0.5) == pytest.approx([0.0125, 0.0125])
     assert half(whole_second_stamps=True, residual=0.05) == pytest.approx([0.05, 0.05])
 
 
@@ -352,7 +366,7 @@ FOREVER = (0, 2**62)
 def statistics(
     log: RequestLog, devices: list[EnergyIntervals], held: tuple[int, int] = FOREVER
 ) -> tuple[DayStatistics, TimedLog]:
-    return day_statistics(log, ["a", "b"], devices, held, 0, 300 * S)
+    return day_statistics(log, ["a", "b"], [MeteredSpan(tuple(devices), *held, len(devices))], 0, 300 * S)
 
 
 def test_a_day_of_a_known_server() -> None:
@@ -379,7 +393,7 @@ def test_a_day_of_a_known_server() -> None:
     assert (w.awake_s[:, 0] <= inside + 1e-6).all()
     assert (np.diff(w.awake_s, axis=1) >= -1e-9).all()
     assert timed.origin_us == 0
-    fitted = fit_placement([found], None)
+    fitted = fit_placement(FitData.from_days([found]), None)
     assert fitted.diagnosis.status == OK
     assert fitted.diagnosis.coefficients["in"] == pytest.approx(0.5, rel=0.03)
     assert fitted.diagnosis.coefficients["out"] == pytest.approx(2.0, rel=0.03)
@@ -435,7 +449,7 @@ def test_one_microjoule_bears_the_idle_power_and_none_bears_none() -> None:
 
 def test_forms_that_fit_worse_are_no_alternatives() -> None:
     """Of an exact fit with a saturating step all forms but the one without such steps are as exact."""
-    found = fit_placement([day(windows(**{"in": 0.5, "out": 2.0, "step8": 0.3}))], None)
+    found = fit_placement(FitData.from_days([day(windows(**{"in": 0.5, "out": 2.0, "step8": 0.3}))]), None)
     assert found.fit is not None
     assert len(found.alternatives) == 6
     for each in found.alternatives:

@@ -52,7 +52,9 @@ def windows(
     reading = features[:, [0]] * part / part.sum(axis=1, keepdims=True)
     awake = np.stack([luck.uniform(0, 50 + 40 * n, count) for n in range(len(AWAKE_TAUS_S))], axis=1)
     start = start_s + 300.0 * np.arange(count)
-    return FitWindows(start, np.full(count, 300.0), energy, features, awake, reading, np.zeros((count, len(keys))), keys)
+    return FitWindows(
+        start, np.full(count, 300.0), energy, features, awake, reading, np.zeros((count, len(keys))), keys, np.ones(count)
+    )
 
 
 def test_coefficients_are_found() -> None:
@@ -60,14 +62,14 @@ def test_coefficients_are_found() -> None:
     assert found.coefficients == {"idle": pytest.approx(100), **{name: pytest.approx(value) for name, value in COST.items()}}
     assert found.residual == pytest.approx(0, abs=1e-9)
     assert found.vector(("out", "in", "none")).tolist() == pytest.approx([2.0, 0.5, 0.0])
-    assert found.vector().tolist() == pytest.approx([0.5, 0, 0, 2.0, 0, 0.3, 0, 0, 0])
+    assert found.vector().tolist() == pytest.approx([0.5, 0, 0, 2.0, 0, 0.3, 0, 0, 0, 0, 0])
 
 
 def test_idle_power_that_is_known_is_taken_off() -> None:
-    found = fit_form(windows(), ModelForm(idle_w=100.0))
+    found = fit_form(windows(), ModelForm(idle_w=(100.0,)))
     assert "idle" not in found.coefficients
     assert found.coefficients["step"] == pytest.approx(0.3)
-    wrong = fit_form(windows(), ModelForm(idle_w=50.0))
+    wrong = fit_form(windows(), ModelForm(idle_w=(50.0,)))
     assert wrong.residual > 1
 
 
@@ -78,8 +80,8 @@ def test_columns_of_a_form() -> None:
     assert (matrix[:, 0].tolist(), target.tolist()) == ([300.0] * 288, w.energy_j.tolist())
     assert design_matrix(w, ModelForm(by_key=True))[0] == ["idle", "in/a", "in/b", "out", "step"]
     assert design_matrix(w, ModelForm(by_key=True))[1][:, 1].tolist() == w.reading[:, 0].tolist()
-    assert design_matrix(w, ModelForm(columns=("out",), idle_w=10.0))[0] == ["out"]
-    assert design_matrix(w, ModelForm(idle_w=10.0))[2].tolist() == pytest.approx((w.energy_j - 3000).tolist())
+    assert design_matrix(w, ModelForm(columns=("out",), idle_w=(10.0,)))[0] == ["out"]
+    assert design_matrix(w, ModelForm(idle_w=(10.0,)))[2].tolist() == pytest.approx((w.energy_j - 3000).tolist())
     awake = design_matrix(w, ModelForm(awake_tau=2))
     assert awake[0][-1] == "awake"
     assert awake[1][:, -1].tolist() == w.awake_s[:, 2].tolist()
@@ -172,7 +174,7 @@ def test_a_column_for_the_time_awake_is_added_where_it_explains_what_is_left() -
         form, error = choose_form(awake, None)
         assert (AWAKE_TAUS_S[form.awake_tau], form.tail_only, form.by_key) == (AWAKE_TAUS_S[tau], True, False)
         assert error == pytest.approx(0, abs=1e-6)
-        assert choose_form(awake, 1.0)[0].awake_tau == -1  # not beside an idle power from elsewhere
+        assert choose_form(awake, (1.0,))[0].awake_tau == -1  # not beside an idle power from elsewhere
     whole = replace(w, energy_j=w.energy_j + 200 * w.awake_s[:, 3])
     form = choose_form(whole, None)[0]
     assert (form.awake_tau, form.tail_only) == (3, False)
@@ -183,12 +185,12 @@ def test_a_column_for_the_time_awake_is_added_where_it_explains_what_is_left() -
 def test_reading_costs_each_use_case_its_own_where_that_explains_what_is_left() -> None:
     w = windows()
     apart = replace(w, energy_j=w.energy_j + 3 * w.reading[:, 0])
-    form, error = choose_form(apart, 100.0)
-    assert (form.by_key, form.idle_w) == (True, 100.0)
+    form, error = choose_form(apart, (100.0,))
+    assert (form.by_key, form.idle_w) == (True, (100.0,))
     assert error == pytest.approx(0, abs=1e-6)
-    assert not choose_form(w, 100.0)[0].by_key
+    assert not choose_form(w, (100.0,))[0].by_key
     one = windows(keys=("a",))
-    assert not choose_form(replace(one, energy_j=one.energy_j * np.random.default_rng(1).normal(1, 0.1, 288)), 100.0)[0].by_key
+    assert not choose_form(replace(one, energy_j=one.energy_j * np.random.default_rng(1).normal(1, 0.1, 288)), (100.0,))[0].by_key
 
 
 def test_forms_that_another_hand_might_have_chosen() -> None:
@@ -197,7 +199,7 @@ def test_forms_that_another_hand_might_have_chosen() -> None:
     assert [wider for _, wider in others] == [2, 3, 1, 1, 1, 1, 1, 1]
     assert others[0][0] == others[1][0] == form
     assert [set(form.columns) - set(other.columns) for other, _ in others[2:5]] == [
-        {"step2", "step8", "step32"},
+        {"step2", "step8", "step32", "random", "balanced"},
         {"inctx"},
         set(),
     ]
@@ -206,7 +208,7 @@ def test_forms_that_another_hand_might_have_chosen() -> None:
     assert [(other.awake_tau, other.tail_only) for other, _ in others[6:]] == [(3, False), (3, True)]
     assert alternative_forms(w, replace(form, awake_tau=2))[6][0].awake_tau == -1
     assert alternative_forms(w, replace(form, awake_tau=0))[6][0].awake_tau == -1
-    assert len(alternative_forms(windows(keys=("a",)), replace(form, idle_w=3.0))) == 5
+    assert len(alternative_forms(windows(keys=("a",)), replace(form, idle_w=(3.0,)))) == 5
     assert not alternative_forms(w, replace(form, by_key=True))[5][0].by_key
 
 
@@ -244,5 +246,5 @@ def test_a_fit_of_counts_has_their_columns() -> None:
 def test_whole_hours_are_drawn() -> None:
     """Of two hours of different cost there are three draws, hence three fits at most; and each is drawn."""
     one, other = windows(12), windows(12, cost={"in": 1.0, "out": 2.0, "step": 0.3}, seed=2, start_s=3600.0)
-    fits = bootstrap_fits(concat_windows([one, other]), ModelForm(idle_w=100.0), 30, 1)
+    fits = bootstrap_fits(concat_windows([one, other]), ModelForm(idle_w=(100.0,)), 30, 1)
     assert len({round(fit.coefficients["in"], 6) for fit in fits}) == 3

@@ -18,14 +18,14 @@ from footprint.attribution.step.regression import AWAKE_TAUS_S, FitWindows
 from footprint.attribution.step.serialization import dump_statistics, load_statistics
 
 FEATURES = len(REQUEST_FEATURES) + len(COUNT_FEATURES)
-ARRAYS = "start_s", "length_s", "energy_j", "features", "awake_s", "reading", "held_s"
+ARRAYS = "start_s", "length_s", "energy_j", "features", "awake_s", "reading", "held_s", "size"
 
 
 def statistics(size: int, keys: tuple[str, ...] = ("é", "b")) -> DayStatistics:
     luck = np.random.default_rng(1)
     windows = FitWindows(
         luck.random(size), luck.random(size), luck.random(size), luck.random((size, FEATURES)), luck.random((size, len(AWAKE_TAUS_S))),
-        luck.random((size, len(keys))), luck.random((size, len(keys))), keys,
+        luck.random((size, len(keys))), luck.random((size, len(keys))), keys, luck.random(size),
     )  # fmt: skip
     return DayStatistics(windows, 400, 1.5, 0.8, 0.001, 3, 0.02, True, False, 0.5, False)
 
