@@ -52,6 +52,20 @@ class DividedLog:
     weights: StepWeights | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceModel:
+    """How a service divides the energy of a host: fit, and what the log's clock is off by [s]; devices of what layout.
+
+    ``routed``: the requests name the hosts that served them.
+    """
+
+    fit: StepFit
+    lag_s: float
+    late_s: float
+    routed: bool
+    layout: str
+
+
 class StepFits:
     """Statistics and fits of the services of a run; new statistics are left in ``fresh`` to be stored."""
 
@@ -74,7 +88,10 @@ class StepFits:
         """Stored statistics of a service."""
         target = table(schema.Statistics)
         prefix = f"{service}/step "
-        rows = self._view.connection.execute(select(target).where(target.c.stream_key.startswith(prefix, autoescape=True)))
+        statement = select(target).where(target.c.stream_key.startswith(prefix, autoescape=True))
+        if self._view.limits is not None:
+            statement = statement.where(target.c.day.between(*self._view.limits))
+        rows = self._view.connection.execute(statement)
         return {(row.stream_key, row.day): (row.inputs, row.content) for row in rows}
 
     def log(self, service: str, day: int, devices: Sequence[DeviceEnergy], host: str) -> ServiceLog:
@@ -136,6 +153,45 @@ class StepFits:
             self._timed_logs.popitem(last=False)
         return statistics
 
+    def model(self, service: str, day: int, host: str) -> ServiceModel | None:
+        """Model of a service on a host and day; None where the service held no device there, or nothing of it was read."""
+        placement = self._fleet.placement(service, day)
+        if placement is None or host not in placement.hosts:
+            return None
+        routed = self._routed(service, day)
+        meter = _meter(placement, host) if routed else placement
+        own = self.statistics(service, day, host)
+        if own is None:
+            return None
+        # Any host of a meter asks for the same fit.
+        hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
+        fit = self._fit(service, day, hosts)
+        fit = fit.of_meter(hosts.index(host), own) if len(hosts) > 1 else fit
+        return ServiceModel(fit, own.lag_s, own.late_s, routed, meter.layout)
+
+    def divide_part(self, service: str, day: int, host: str, since_us: int, model: ServiceModel | None) -> DividedLog | None:
+        """Requests of an open day from an instant on, by the model of another day; None where that is of other devices."""
+        placement = self._fleet.placement(service, day)
+        whole = self._logs.between(service, since_us - US_PER_HOUR, (day + 1) * US_PER_DAY)
+        is_placed = placement is not None and host in placement.hosts
+        if placement is None or model is None or not is_placed:
+            return None if is_placed else DividedLog(whole, whole.log)
+        meter = _meter(placement, host) if model.routed else placement
+        if meter.layout != model.layout:
+            return None
+        service_log = self._logs.of_host(whole, host, tuple(placement.hosts)) if model.routed else whole
+        log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
+        if model.fit.fit is None or not len(log):
+            return DividedLog(service_log, log, model.fit)
+        key = meter.key, day, id(service_log), id(model.fit)
+        if key not in self._divided:
+            edges = _window_edges(day, self._window_us)
+            timed = self._place_log(meter, day, service_log, model, edges[edges >= since_us - self._window_us])
+            self._divided[key] = DividedLog(service_log, log, model.fit, StepWeights(log, timed, model.fit))
+            while len(self._divided) > MAX_CACHED_DAYS:
+                self._divided.popitem(last=False)
+        return self._divided[key]
+
     def divide(self, service: str, day: int, host: str) -> DividedLog:
         """Requests, fit and weights of a service on a host and day."""
         service_log = self.log(service, day, self._fleet.devices(host, day), host)
@@ -152,19 +208,13 @@ class StepFits:
         return self._divided[key]
 
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
-        own = self.statistics(meter.service, day, host)
-        if own is None:
+        model = self.model(meter.service, day, host)
+        if model is None:
             return DividedLog(service_log, service_log.log)
-        routed = self._routed(meter.service, day)
-        # Any host of a meter asks for the same fit.
-        hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
-        fit = self._fit(meter.service, day, hosts)
-        if len(hosts) > 1:
-            fit = fit.of_meter(hosts.index(host), own)
-        log = shift_log(service_log.log, round(own.lag_s * US_PER_S))
-        if fit.fit is None:
-            return DividedLog(service_log, log, fit)
-        return DividedLog(service_log, log, fit, StepWeights(log, self._time_log(meter, day, service_log, own), fit))
+        log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
+        if model.fit.fit is None:
+            return DividedLog(service_log, log, model.fit)
+        return DividedLog(service_log, log, model.fit, StepWeights(log, self._time_log(meter, day, service_log, model), model.fit))
 
     def _siblings(self, meter: ServicePlacement, day: int) -> tuple[str, ...]:
         """Hosts of the service that have the layout of a meter on a day, sorted."""
@@ -261,15 +311,20 @@ class StepFits:
         statistics = self.statistics(service, day, host)
         return round(statistics.lag_s * US_PER_S) if statistics is not None else 0
 
-    def _time_log(self, placement: ServicePlacement, day: int, service_log: ServiceLog, own: DayStatistics) -> TimedLog:
+    def _time_log(self, placement: ServicePlacement, day: int, service_log: ServiceLog, model: ServiceModel) -> TimedLog:
         log, timed = self._timed_logs.get((placement.key, day), (None, None))
         if log is service_log.log and timed is not None:
             return timed
+        return self._place_log(placement, day, service_log, model, _window_edges(day, self._window_us))
+
+    @staticmethod
+    def _place_log(
+        placement: ServicePlacement, day: int, service_log: ServiceLog, model: ServiceModel, edges_us: Ints
+    ) -> TimedLog:
         names = [_key_name(key) for key in service_log.keys]
         empty: dict[str, list[DeviceEnergy]] = {}
         hosts = host_count([_metered_span(span, empty, placement.unread) for span in placement.spans], day * US_PER_DAY)
-        edges = _window_edges(day, self._window_us)
-        return time_log(service_log.log, names, day * US_PER_DAY, edges, own.lag_s, own.late_s, hosts)
+        return time_log(service_log.log, names, day * US_PER_DAY, edges_us, model.lag_s, model.late_s, hosts)
 
 
 def _meter(placement: ServicePlacement, host: str) -> ServicePlacement:
