@@ -41,12 +41,12 @@ from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, UrlState, sh
 from footprint.access import AccessRefused, Role, allows
 from footprint.access.authentication import access_mode
 from footprint.access.middleware import PAGE_KEY, AuthorizedQueries, current_role
-from footprint.aggregation.result_writer import data_version
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.editions.repository import Release, latest_release
 from footprint.figures import Query, QueryResult, run_query
 from footprint.storage.database import Store
+from footprint.storage.figure_writer import data_version
 
 
 class Page(Protocol):

@@ -10,8 +10,8 @@ calculation_basis.py  facts and factors behind a row
 host_day.py           all of these together: the rows of one host on one day
 service_day.py        requests and tokens of one service on one day
 executors.py          this process, local processes or a Dask cluster
-result_writer.py      rows -> the store, replaced whole with what they were computed from
-rollups.py            sums of rows by day and month
+result_tables.py      a computed host day -> packed columns
+result_writer.py      packed columns -> the store, replaced whole with what they were computed from
 wall_balance.py       whole-server meters against the sensors of the parts
 aggregate.py          which days are missing or outdated: what `footprint aggregate` does
 

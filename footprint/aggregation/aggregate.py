@@ -30,9 +30,7 @@ from footprint.aggregation.executors import (
     compute_service_days,
     open_executor,
 )
-from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_host_day, store_service_day
-from footprint.aggregation.rollups import rebuild
-from footprint.aggregation.service_day import ServiceDay
+from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_day
 from footprint.aggregation.shard_comparison import ShardComparison
 from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
@@ -43,6 +41,7 @@ from footprint.ledger.ingest import AGENT_KIND
 from footprint.ledger.retention import ERASED_UNTIL
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+from footprint.storage.figure_writer import compact
 
 # After midnight: agents send batches seconds after they read, so the last readings of a day are there within two minutes.
 CLOSING_DELAY_US = 120 * US_PER_S
@@ -87,7 +86,6 @@ def aggregate(
         If rows do not sum to the readings; nothing of that day is stored.
     """
     summary = AggregationSummary()
-    rebuild(store, config.timezone)
     with store.exclusive_lock("figures", wait=True):
         run = _AggregationRun(store, config, book, now_us, summary, progress)
         with store.read() as connection:
@@ -96,6 +94,7 @@ def aggregate(
             if from_us is None and to_us is None:
                 run.remove_withdrawn_shards()
                 run.finish()
+    compact(store, config.timezone, now_us)
     if summary.kept_facts:
         summary.notes.append(
             f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
@@ -180,11 +179,7 @@ class _AggregationRun:
                 stamp = stamps[computed.key, computed.day]
                 if self.progress is not None:
                     self.progress(computed.key.text, computed.day)
-                name = computed.key.name
-                if isinstance(computed.result, ServiceDay):
-                    store_service_day(self.store, self.config, name, computed.result, stamp)
-                else:
-                    store_host_day(self.store, self.config, name, computed.result, computed.statistics, stamp)
+                store_day(self.store, self.config, computed, stamp)
                 self.summary.computed += 1
 
     def _computed(
@@ -212,7 +207,7 @@ class _AggregationRun:
         """Remove shards that the ledger no longer calls for after a withdrawal."""
         for key, day in sorted(self.selection.shards & self.selection.stored.keys()):
             if not self.comparison.is_called_for(key, day):
-                remove_shard(self.store, self.config, key, day)
+                remove_shard(self.store, key, day)
                 self.summary.removed += 1
 
     def finish(self) -> None:

@@ -21,7 +21,7 @@ from footprint.aggregation.placements import service_of_group
 from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.idle import LEARNING_DAYS
-from footprint.calendar.rollup_ranges import zone_fingerprint
+from footprint.calendar.calendar_ranges import zone_fingerprint
 from footprint.config import Config
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import NEIGHBOURS, fingerprint

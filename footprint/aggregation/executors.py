@@ -13,17 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from footprint.aggregation.host_day import HostAggregator, HostDay, grain_us
+from footprint.aggregation.host_day import HostAggregator
 from footprint.aggregation.request_logs import ServiceLogs
-from footprint.aggregation.service_day import ServiceDay, count_service_day, day_edges
+from footprint.aggregation.result_tables import SplitRecord, host_day_tables, split_records
+from footprint.aggregation.service_day import count_service_day
 from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
+from footprint.storage.figure_blocks import ShardTables
 
 DAYS_PER_TASK = 31
 MAX_QUEUED_TASKS_PER_WORKER = 2  # bounds the memory
@@ -37,26 +39,27 @@ class FleetError(FootprintError):
 
 @dataclass(frozen=True, slots=True)
 class ComputedDay:
-    """One computed day: rows of a host with new statistics, or counts of a service."""
+    """One computed day: packed rows of a host with its splits and new statistics, or counts of a service."""
 
     key: ShardKey
     day: int
-    result: HostDay | ServiceDay
+    tables: ShardTables
+    splits: tuple[SplitRecord, ...] = ()
     statistics: tuple[tuple[str, int, str, str], ...] = ()
 
 
 def compute_host_days(host: HostAggregator, key: ShardKey, days: Sequence[int]) -> Iterator[ComputedDay]:
     """Days of a host, in order."""
     for day in days:
-        result = host.compute(day)
-        yield ComputedDay(key, day, result, tuple(host.new_statistics()))
+        host_day = host.compute(day)
+        tables = host_day_tables(host.config, key.name, host_day)
+        yield ComputedDay(key, day, tables, split_records(host_day), tuple(host.new_statistics()))
 
 
 def compute_service_days(view: LedgerView, config: Config, key: ShardKey, days: Sequence[int]) -> Iterator[ComputedDay]:
     """Days of a service, in order."""
     for day in days:
-        edges = day_edges(day, grain_us(config))
-        yield ComputedDay(key, day, count_service_day(view, config, key.name, int(edges[0]), int(edges[-1]), edges))
+        yield ComputedDay(key, day, count_service_day(view, config, key.name, day))
 
 
 def _compute_task(url: str, config: Config, book: FactorBook, key: ShardKey, days: Sequence[int]) -> list[ComputedDay]:
@@ -70,17 +73,9 @@ def _compute_task(url: str, config: Config, book: FactorBook, key: ShardKey, day
                 computed_days = compute_host_days(host, key, days)
             else:
                 computed_days = compute_service_days(view, config, key, days)
-            return [_without_intermediates(computed) for computed in computed_days]
+            return list(computed_days)
     finally:
         store.close()
-
-
-def _without_intermediates(computed: ComputedDay) -> ComputedDay:
-    """The day without logs and weights, which only the computation needs."""
-    if isinstance(computed.result, ServiceDay):
-        return computed
-    splits = {name: replace(split, service_input=None, fit=None) for name, split in computed.result.splits.items()}  # type: ignore[arg-type]
-    return replace(computed, result=replace(computed.result, splits=splits))
 
 
 @contextmanager

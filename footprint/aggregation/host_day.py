@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,23 +30,14 @@ from footprint.attribution.shard import (
 )
 from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
+from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.stored_forms import digest_text
-from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_HOUR, US_PER_S
+from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView, fingerprint
-
-QUARTER_HOUR_US = US_PER_HOUR // 4
-_WINTER, _SUMMER = datetime.datetime(2026, 1, 1), datetime.datetime(2026, 7, 1)  # noqa: DTZ001 - local by definition
-
-
-def grain_us(config: Config) -> int:
-    """Length of a stored row's slot: an hour, or a quarter where the organisation's zone is not whole hours from UTC."""
-    offsets = {config.timezone.utcoffset(_WINTER), config.timezone.utcoffset(_SUMMER)}
-    whole = all(offset is not None and offset.total_seconds() % S_PER_HOUR == 0 for offset in offsets)
-    return US_PER_HOUR if whole else QUARTER_HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +131,10 @@ class HostAggregator:
         """Fingerprint of the ledger's part in every day of the host: where it changes, all its days are to be compared."""
         return fingerprint([digest_text(self.readings.aliases), self.services, bool(self.tenures)])
 
-    def compute(self, day: int, extra_edges: Sequence[int] = ()) -> HostDay:
-        """Rows of a day, with further edges of slots where a query cuts within one."""
+    def compute(self, day: int) -> HostDay:
+        """Rows of a day."""
         start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        slots = np.unique(np.array([*range(start_us, end_us + 1, grain_us(self.config)), *extra_edges], dtype=np.int64))
+        slots = np.arange(start_us, end_us + 1, slot_length_us(self.config.timezone), dtype=np.int64)
         segments = self._segments(start_us, end_us)
         devices = self.devices(day)
         index = {service: number for number, service in enumerate(self.services)}

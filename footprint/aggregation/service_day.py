@@ -1,31 +1,23 @@
 """Requests and tokens of one service on one UTC day, by slot, use case and model.
 
-A request counts where it ends. A window of several requests that crosses slots is stored uncut; each query divides it by time
-over its periods.
+A request counts where it ends. A window of several requests is divided by time over the slots that it crosses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import pandas as pd
 
 from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.request_logs import request_keys
+from footprint.aggregation.result_tables import charter_of
 from footprint.attribution.array_types import Ints
+from footprint.attribution.window_counts import divide_windows
+from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.records import COUNT_COLUMNS
-from footprint.core.units import US_PER_DAY
+from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.ledger.ledger_view import LedgerView, RequestColumns, fingerprint
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceDay:
-    """Counts by (slot_us, use_case, model), and the windows that cross slots; unknown tokens are missing."""
-
-    counts: pd.DataFrame
-    straddles: pd.DataFrame
+from footprint.storage.figure_blocks import ShardTables, build_shard_tables
 
 
 def service_days(view: LedgerView, service: str) -> list[int]:
@@ -46,40 +38,25 @@ def counting_instant(requests: RequestColumns) -> Ints:
     return np.maximum(requests.end_us - 1, requests.start_us)
 
 
-def count_service_day(view: LedgerView, config: Config, service: str, start_us: int, end_us: int, edges_us: Ints) -> ServiceDay:
-    """Requests that count in [start, end), by the slots between ``edges_us``."""
+def count_service_day(view: LedgerView, config: Config, service: str, day: int) -> ShardTables:
+    """Requests of a service that count on a UTC day, by slot."""
+    start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
     requests = view.requests(service, start_us, end_us)
     keys, key = request_keys(view, config, service, requests)
     at = counting_instant(requests)
-    names = np.array(keys, dtype=object).reshape(-1, 2)[key] if keys else np.zeros((0, 2), dtype=object)
-    frame = pd.DataFrame(
-        {
-            "start_us": requests.start_us,
-            "end_us": requests.end_us,
-            "at_us": at,
-            "use_case": names[:, 0],
-            "model": names[:, 1],
-            **{name: getattr(requests, name) for name in COUNT_COLUMNS},
-        }
+    slot_us = slot_length_us(config.timezone)
+    counts = np.stack([getattr(requests, name) for name in COUNT_COLUMNS], axis=1)
+    is_window = (requests.requests > 1) & (requests.end_us >= 0) & (requests.start_us // slot_us != at // slot_us)
+    window, window_slot_us, window_counts = divide_windows(
+        requests.start_us[is_window], requests.end_us[is_window], counts[is_window], slot_us
     )
-    frame = frame[(at >= start_us) & (at < end_us)]
-    begins = np.searchsorted(edges_us, frame["start_us"].to_numpy(), side="right")
-    counts = np.searchsorted(edges_us, frame["at_us"].to_numpy(), side="right")
-    crosses = (frame["requests"].to_numpy() > 1) & (frame["end_us"].to_numpy() >= 0) & (begins != counts)
-    within_slots = frame[~crosses].assign(slot_us=edges_us[np.maximum(counts[~crosses] - 1, 0)])
-    return ServiceDay(sum_counts(within_slots, ["slot_us", "use_case", "model"]), frame[crosses])
-
-
-def sum_counts(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Sums of counts without unknown tokens (-1); -1 where all are unknown."""
-    known_counts = frame.assign(**{name: frame[name].clip(lower=0) for name in COUNT_COLUMNS})
-    is_known = frame.assign(**{name: (frame[name] >= 0).astype(np.int64) for name in COUNT_COLUMNS})
-    sums = known_counts.groupby(by, sort=True)[list(COUNT_COLUMNS)].sum()
-    known_rows = is_known.groupby(by, sort=True)[list(COUNT_COLUMNS)].sum()
-    return sums.where(known_rows > 0, -1).reset_index()
-
-
-def day_edges(day: int, grain: int) -> Ints:
-    """Edges of the slots of a day [µs]."""
-    start_us = day * US_PER_DAY
-    return np.arange(start_us, start_us + US_PER_DAY + 1, grain, dtype=np.int64)
+    slots_us = np.concatenate([at[~is_window] // slot_us * slot_us, window_slot_us])
+    key = np.concatenate([key[~is_window], key[is_window][window]])
+    counts = np.concatenate([counts[~is_window], window_counts])
+    counted = (slots_us >= start_us) & (slots_us < end_us) & (counts > 0).any(axis=1)
+    slots_us, key, counts = slots_us[counted], key[counted], counts[counted]
+    use_cases, models = ([keys[number][index] for number in key.tolist()] for index in (0, 1))
+    charters = [charter_of(config, use_case, slot) for use_case, slot in zip(use_cases, slots_us.tolist(), strict=True)]
+    columns = {"service": [service] * len(key), "use_case": use_cases, "model": models, "charter": charters}
+    amounts = dict(zip(COUNT_COLUMNS, counts.T, strict=True))
+    return build_shard_tables({"counts": {"start_s": slots_us // US_PER_S, **columns, **amounts}})

@@ -118,10 +118,10 @@ def _require_coverage(coverage: float | None, wanted: float) -> None:
         raise CheckFailed(f"coverage is {value}, below {wanted:g}")
 
 
-def _coverage(facts: Config, store: Store, from_us: int | None, to_us: int | None) -> float | None:
+def _coverage(facts: Config, store: Store, from_us: int | None) -> float | None:
     from footprint.figures import Query, run_query
 
-    rows = run_query(store, facts, Query(from_us=from_us, to_us=to_us), now_us()).rows
+    rows = run_query(store, facts, Query(from_us=from_us), now_us()).rows
     return rows[0]["coverage"] if rows else None
 
 
@@ -137,6 +137,7 @@ def check(
     One line a check, for cron and CI. Days that wait to be computed are pending; the check fails once they wait for more than 15
     minutes, because aggregation is then behind.
     """
+    from footprint.calendar.slots import widen_to_slots
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.agent_liveness import host_liveness
     from footprint.queries.aggregation_lag import BEHIND_AFTER_S, pending_hosts, pending_s
@@ -153,7 +154,8 @@ def check(
         return Exit.NO_DATA
     silent_us = [host.silent_us for host in host_liveness(store, facts, now)]  # readings alone: a request is no sign of a sensor
     age_s = max(min(silent_us), 0) / US_PER_S if silent_us else None
-    coverage = _coverage(facts, store, max(now - 7 * US_PER_DAY, extent[0]), None) if extent[1] > now - 7 * US_PER_DAY else None
+    week_us, _ = widen_to_slots(now - 7 * US_PER_DAY, now, facts.timezone)
+    coverage = _coverage(facts, store, week_us if extent[0] < week_us else None) if extent[1] > week_us else None
     rows: list[dict[str, Any]] = [
         {
             "check": "age of the last reading [s]",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from footprint.config import FOREVER_US
 from footprint.core.units import S_PER_HOUR, US_PER_HOUR, US_PER_S
 from footprint.editions.edition_data import CoverageReport, DeviceSeconds, Gap
 from footprint.figures.coverage import CoverageIndex, DeviceTime, coverage_state
@@ -21,8 +22,9 @@ def coverage_report(watched: CoverageIndex, days: Sequence[Day], sites: dict[str
     gaps: list[Gap] = []
     for (host, device), time in sorted(watched.devices.items()):
         unread_range = [days[-1][2], days[0][1]]
-        for date, start, end in days:
-            seconds = _of_day(time, start, end)
+        measured = watched.measure_periods([((host, device), 0, FOREVER_US)], [(start, end) for _, start, end in days])
+        for (date, start, end), times_us in zip(days, measured.tolist(), strict=True):
+            seconds = _device_seconds(*times_us)
             by_day[date] += seconds
             by_site[sites.get(host, "")] += seconds
             by_host_day[date, host] += seconds
@@ -48,9 +50,7 @@ def _state(seconds: DeviceSeconds) -> str:
     return coverage_state(read, read + seconds.bridged, seconds.expected, seconds.modelled)
 
 
-def _of_day(time: DeviceTime, start_us: int, end_us: int) -> DeviceSeconds:
-    expected = sum(max(min(high, end_us) - max(low, start_us), 0) for low, high in time.expected)
-    read, known, modelled = time.seen(start_us, end_us)
+def _device_seconds(read: int, known: int, expected: int, modelled: int) -> DeviceSeconds:
     return DeviceSeconds(expected / US_PER_S, (read - modelled) / US_PER_S, modelled / US_PER_S, (known - read) / US_PER_S)
 
 

@@ -188,7 +188,7 @@ def publish_edition(
         draft = draft_edition(store, config, period, now_us)
         check_publishable(draft, now_us, accepted)
         start, end = parsed_period.bounds_us(config.timezone)
-        evidence = evidence_of(store, start, end, draft.edition.basis.method_version)
+        evidence = evidence_of(store, config.timezone, start, end, draft.edition.basis.method_version)
         context = _next_context(config, draft, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
         exposed = draft.data.suppression is not None and bool(draft.data.suppression.exposed)
         context = replace(context, accepted=accepted.strip() if exposed else "")

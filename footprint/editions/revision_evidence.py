@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from footprint.core.units import US_PER_S, kwh_from_uj
 from footprint.editions.release_context import Change
+from footprint.figures.dataset import Dataset
 from footprint.figures.energy_cells import load_bases
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage.database import Store
@@ -47,14 +49,17 @@ class Evidence:
         return cls(document["method_version"], days)
 
 
-def evidence_of(store: Store, start_us: int, end_us: int, method_version: str) -> Evidence:
+def evidence_of(store: Store, zone: ZoneInfo, start_us: int, end_us: int, method_version: str) -> Evidence:
     """Evidence of the stored rows of [start, end) and their readings, as of now."""
     with store.read() as connection:
         view = LedgerView(store, connection)
-        rows = connection.exec_driver_sql(
-            "SELECT host_id, slot / 86400, basis_id, SUM(active_uj + idle_uj + host_uj), SUM(facility_uj) FROM footprint_row "
-            f"WHERE slot >= {start_us // US_PER_S} AND slot < {end_us // US_PER_S} GROUP BY host_id, slot / 86400, basis_id"
-        ).all()
+        rows = Dataset(store, connection, zone).rows(
+            "energy",
+            start_us // US_PER_S,
+            end_us // US_PER_S,
+            "SELECT host, start_s // 86400, basis, SUM(active_uj + idle_uj + host_uj), SUM(facility_uj) FROM rows GROUP BY ALL "
+            "ORDER BY ALL",
+        )
         texts = store.texts(connection, {row[0] for row in rows})
         bases = load_bases(view, {int(row[2]) for row in rows})
         sums: dict[tuple[str, int], list[Any]] = defaultdict(lambda: [0, 0, 0.0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -16,8 +16,9 @@ from footprint.attribution.step.model import REFUSED, SUSPECT
 
 NAME_COLUMNS = ("service", "use_case", "model", "device", "charter")  # columns of a row that refer to names by number
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
-LOW_BITS = 20  # sums are taken separately above and below this many bits, because 2^63 µJ is only 2.56 GWh
 _WIDE = 2**62
+_LARGE = 2**60  # of an amount: sums of four of them fit in 64 bits
+Amounts = NDArray[np.int64] | NDArray[np.object_]  # Python integers where 64 bits do not suffice: 2^63 µJ is only 2.56 GWh
 _MODELLED, _SPREAD = AMOUNTS.index("modelled_uj"), AMOUNTS.index("spread_b_uj")
 
 
@@ -58,21 +59,6 @@ class CellKey:
     basis: CalculationBasis
 
 
-Cells = dict[CellKey, list[int]]  # AMOUNTS in µJ, Python integers
-
-
-@dataclass(slots=True)
-class CellChunk:
-    """Cells of one source; each column as indices into its own list, amounts as (high, low) parts at LOW_BITS."""
-
-    period: Ints
-    names: dict[str, tuple[Ints, list[str]]]
-    basis: tuple[Ints, list[CalculationBasis]]
-    high: Ints
-    low: Ints
-    divided: Ints
-
-
 @dataclass(slots=True)
 class CellTable:
     """Cells by period, names and basis; ``amounts`` [µJ] of shape (n, len(AMOUNTS)), Python integers if 64 bits overflow."""
@@ -82,17 +68,12 @@ class CellTable:
     texts: list[str]
     basis: Ints  # indices into bases
     bases: list[CalculationBasis]
-    amounts: NDArray[np.int64] | NDArray[np.object_]
+    amounts: Amounts
     divided: Ints  # number of rows that a model divided
     _places: dict[int, CellKey] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.period)
-
-    @property
-    def fits_int64(self) -> bool:
-        """Whether every amount, and every sum of the parts of a cell, fits in 64 bits."""
-        return self.amounts.dtype != np.object_
 
     def place(self, index: int) -> CellKey:
         """Key of the cell at an index."""
@@ -146,97 +127,65 @@ def combine_codes(columns: Sequence[tuple[Ints, int]]) -> Ints:
     return key
 
 
-def merge_chunks(chunks: Sequence[CellChunk]) -> CellTable:
-    """Merge chunks into a sorted table; cells with equal keys are summed."""
-    texts = sorted({"", *(text for chunk in chunks for _, names_of_chunk in chunk.names.values() for text in names_of_chunk)})
+def build_table(
+    period: Ints,
+    names: Mapping[str, tuple[Ints, Sequence[str]]],
+    basis: tuple[Ints, Sequence[CalculationBasis]],
+    amounts: Amounts,
+    divided: Ints,
+) -> CellTable:
+    """A sorted table, in which cells with equal keys are added up.
+
+    Parameters
+    ----------
+    period, divided
+        Shape (n,).
+    names
+        Columns of NAME_COLUMNS as indices into their texts; a column that is left out is empty.
+    basis
+        Indices into the calculation bases.
+    amounts
+        Shape (n, len(AMOUNTS)) [µJ, µg].
+    """
+    if amounts.dtype != np.object_ and len(amounts) and int(np.abs(amounts).max()) >= _LARGE:
+        amounts = amounts.astype(object)
+    texts = sorted({"", *(text for _, column_texts in names.values() for text in column_texts)})
     number = {text: index for index, text in enumerate(texts)}
-    by_line = {basis_sort_key(basis): basis for chunk in chunks for basis in chunk.basis[1]}
+    by_line = {basis_sort_key(item): item for item in basis[1]}
     lines = sorted(by_line)
     rank = {line: index for index, line in enumerate(lines)}
-    none = np.zeros(0, dtype=np.int64)
-    period = np.concatenate([none, *(chunk.period for chunk in chunks)])
-    names = {name: np.concatenate([none, *(_renumber(chunk, name, number) for chunk in chunks)]) for name in NAME_COLUMNS}
-    basis = np.concatenate(
-        [
-            none,
-            *(
-                np.array([rank[basis_sort_key(item)] for item in chunk.basis[1]], dtype=np.int64)[chunk.basis[0]]
-                for chunk in chunks
-            ),
-        ]
-    )
-    wide = np.zeros((0, len(AMOUNTS)), dtype=np.int64)
-    high, low = (np.concatenate([wide, *(getattr(chunk, side) for chunk in chunks)]) for side in ("high", "low"))
-    divided = np.concatenate([none, *(chunk.divided for chunk in chunks)])
+    columns = {}
+    for name in NAME_COLUMNS:
+        if name in names:
+            codes, column_texts = names[name]
+            columns[name] = np.array([number[text] for text in column_texts], dtype=np.int64)[codes]
+        else:
+            columns[name] = np.full(len(period), number[""], dtype=np.int64)
+    basis_codes = np.array([rank[basis_sort_key(item)] for item in basis[1]], dtype=np.int64)[basis[0]]
     periods = int(period.max()) + 1 if len(period) else 1
-    key = combine_codes([(period, periods), *((names[name], len(texts)) for name in NAME_COLUMNS), (basis, max(len(lines), 1))])
+    key = combine_codes(
+        [(period, periods), *((codes, len(texts)) for codes in columns.values()), (basis_codes, max(len(lines), 1))]
+    )
     order = np.argsort(key, kind="stable")
     first = np.flatnonzero(np.diff(key[order], prepend=-1))
     if len(first) < len(order):
-        high, low = (np.add.reduceat(item[order], first, axis=0) for item in (high, low))
-        divided = np.add.reduceat(divided[order], first)
+        amounts, divided = _add_groups(amounts[order], first), np.add.reduceat(divided[order], first)
     else:
-        high, low, divided = high[order], low[order], divided[order]
-    first_cells = order[first]
+        amounts, divided = amounts[order], divided[order]
+    cells = order[first]
     return CellTable(
-        period[first_cells],
-        {name: codes[first_cells] for name, codes in names.items()},
+        period[cells],
+        {name: codes[cells] for name, codes in columns.items()},
         texts,
-        basis[first_cells],
+        basis_codes[cells],
         [by_line[line] for line in lines],
-        _join_amounts(high, low),
+        amounts,
         divided,
     )
 
 
-def _renumber(chunk: CellChunk, name: str, number: dict[str, int]) -> Ints:
-    if name not in chunk.names:
-        return np.full(len(chunk.period), number[""], dtype=np.int64)
-    codes, chunk_texts = chunk.names[name]
-    return np.array([number[text] for text in chunk_texts], dtype=np.int64)[codes]
-
-
-def _join_amounts(high: Ints, low: Ints) -> NDArray[np.int64] | NDArray[np.object_]:
-    if not len(high) or max(int(np.abs(high).max()), int(np.abs(low).max()) >> LOW_BITS) < 2**39:
-        return (high << LOW_BITS) + low
-    wide: NDArray[np.object_] = high.astype(object) * 2**LOW_BITS + low.astype(object)
-    return wide
-
-
-def chunk_at(table: CellTable, chosen: Ints) -> CellChunk:
-    """Chosen cells of a table as a chunk."""
-    names = {name: (codes[chosen], table.texts) for name, codes in table.names.items()}
-    basis = table.basis[chosen], table.bases
-    return CellChunk(table.period[chosen], names, basis, *split_amounts(table.amounts[chosen]), table.divided[chosen])
-
-
-def split_amounts(amounts: NDArray[np.int64] | NDArray[np.object_]) -> tuple[Ints, Ints]:
-    """Amounts split at LOW_BITS into high and low parts, each of the same shape."""
-    return (amounts >> LOW_BITS).astype(np.int64), (amounts & (2**LOW_BITS - 1)).astype(np.int64)
-
-
-def chunk_from_cells(cells: Iterable[tuple[CellKey, Sequence[int]]], divided: Iterable[int] | None = None) -> CellChunk:
-    """Cells given one by one as a chunk."""
-    listed = list(cells)
-    bases: dict[CalculationBasis, int] = {}
-    named: dict[str, tuple[Ints, list[str]]] = {}
-    for name in NAME_COLUMNS:
-        texts = [getattr(key, name) for key, _ in listed]
-        known = sorted(set(texts))
-        place_of = {text: index for index, text in enumerate(known)}
-        named[name] = np.array([place_of[text] for text in texts], dtype=np.int64), known
-    numbers = [bases.setdefault(key.basis, len(bases)) for key, _ in listed]
-    high = np.array([[amount >> LOW_BITS for amount in amounts] for _, amounts in listed], dtype=np.int64).reshape(
-        -1, len(AMOUNTS)
-    )
-    low = np.array([[amount & (2**LOW_BITS - 1) for amount in amounts] for _, amounts in listed], dtype=np.int64)
-    modelled, spread = AMOUNTS.index("modelled_uj"), AMOUNTS.index("spread_b_uj")
-    is_divided = [int(bool(amounts[modelled] or amounts[spread])) for _, amounts in listed] if divided is None else list(divided)
-    return CellChunk(
-        np.array([key.period for key, _ in listed], dtype=np.int64),
-        named,
-        (np.array(numbers, dtype=np.int64), list(bases)),
-        high,
-        low.reshape(-1, len(AMOUNTS)),
-        np.array(is_divided, dtype=np.int64),
-    )
+def _add_groups(amounts: Amounts, first: Ints) -> Amounts:
+    if amounts.dtype != np.object_ and len(amounts) and int(np.abs(amounts).max()) * len(amounts) >= 2**63:
+        amounts = amounts.astype(object)
+    summed: Amounts = np.add.reduceat(amounts, first, axis=0)
+    return summed

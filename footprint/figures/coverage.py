@@ -6,64 +6,73 @@ host is expected from its first to its last reading in the ledger.
 
 from __future__ import annotations
 
-import itertools
-from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from weakref import WeakKeyDictionary
-from zoneinfo import ZoneInfo
 
-from footprint.aggregation.host_day import grain_us
-from footprint.aggregation.result_writer import data_version
-from footprint.aggregation.rollups import DAY_USES, MONTH_USES
+import numpy as np
+
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.shard import UNATTRIBUTED_NAME
-from footprint.calendar.rollup_ranges import DAYS, SLOTS, local_day, midnight_s, month_bounds, split_range
 from footprint.config import FOREVER_US
 from footprint.core.units import US_PER_DAY, US_PER_S
-from footprint.figures.energy_cells import CellSource, query_integers, slots_cut_by
+from footprint.figures.dataset import integers
+from footprint.figures.energy_cells import CellSource
 from footprint.storage.database import Store
+from footprint.storage.figure_writer import data_version
 
 EXPECTED_AFTER_US = 7 * US_PER_DAY
 MISSING_SHARE = 0.02  # share of a host's day above which the day counts as partly missing or partly estimated
 UNEXPECTED = "unexpected"  # no device is placed there at that time
 Device = tuple[str, str]  # host, device
 Span = tuple[int, int]
+Tenure = tuple[Device, int, int]  # device, since, until [µs]
 Stretch = tuple[int, int, int, int, int]  # start, end, read, known (read, or bridged by a counter), modelled [µs]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DeviceTime:
-    """Expected and read time of a device; stretches follow one another."""
+    """Expected and read time of a device, in order of time."""
 
     expected: list[Span] = field(default_factory=list)
     read: list[Stretch] = field(default_factory=list)
-    _starts: list[int] = field(default_factory=list)
-    _ends: list[int] = field(default_factory=list)
-    _sums: list[list[int]] = field(default_factory=list)  # of read, known, modelled, before each stretch
 
-    def close(self) -> None:
-        """Sort and accumulate the stretches; nothing is added afterwards."""
-        self.read.sort()
-        self._starts, self._ends = [stretch[0] for stretch in self.read], [stretch[1] for stretch in self.read]
-        self._sums = [list(itertools.accumulate((stretch[column] for stretch in self.read), initial=0)) for column in (2, 3, 4)]
 
-    def seen(self, low: int, high: int) -> list[float]:
-        """(read, known, modelled) [µs] in [low, high); a stretch cut by an end counts in proportion to time."""
-        first, last = bisect_left(self._starts, low), bisect_right(self._ends, high)
-        # Stretches before ``first`` start too early, those from ``last`` on end too late: partly inside, or not at all.
-        read, knowns, modelled = self._sums
-        totals = [0.0, 0.0, 0.0]
-        if first < last:
-            totals = [float(part[last] - part[first]) for part in (read, knowns, modelled)]
-        before, after = first - 1, last
-        cuts = [before] if before >= 0 and self._ends[before] > low else []
-        cuts += [after] if after < len(self.read) and self._starts[after] < high and after not in cuts else []
-        for index in cuts:
-            a, b, *amounts = self.read[index]
-            share = max(min(b, high) - max(a, low), 0) / max(b - a, 1)
-            totals = [total + amount * share for total, amount in zip(totals, amounts, strict=True)]
-        return totals
+class _Timeline:
+    """Cumulative amounts over the spans of numbered devices; the spans of a device do not overlap."""
+
+    def __init__(self, device: Ints, start_us: Ints, end_us: Ints, amounts: Ints) -> None:
+        """Spans as arrays of shape (n,), their amounts [µs] of shape (n, k)."""
+        order = np.lexsort([start_us, device])
+        self._device, self._start, self._end, self._amounts = device[order], start_us[order], end_us[order], amounts[order]
+        none = np.zeros((1, amounts.shape[1]), dtype=np.int64)
+        self._before = np.concatenate([none, np.cumsum(self._amounts, axis=0)])
+        self._origin = int(start_us.min()) if len(start_us) else 0
+        self._width = int(end_us.max()) - self._origin + 2 if len(end_us) else 1
+        self._key = self._device * self._width + (self._end - self._origin)
+
+    def between(self, device: Ints, low_us: Ints, high_us: Ints) -> Floats:
+        """Amounts in [low, high) of devices, shape (m, k); a span that an end cuts counts in proportion to time."""
+        high_us = np.maximum(high_us, low_us)
+        low_whole, low_part = self._until(device, low_us)
+        high_whole, high_part = self._until(device, high_us)
+        difference: Floats = (high_whole - low_whole).astype(np.float64) + (high_part - low_part)
+        return difference
+
+    def _until(self, device: Ints, instant_us: Ints) -> tuple[Ints, Floats]:
+        """Amounts of the spans that end by an instant, of this and earlier devices, and the part of the span that contains it."""
+        instant = np.clip(instant_us, self._origin, self._origin + self._width - 1)
+        position = np.searchsorted(self._key, device * self._width + (instant - self._origin), side="right")
+        whole: Ints = self._before[position]
+        if not len(self._key):
+            return whole, np.zeros(whole.shape, dtype=np.float64)
+        inside = np.minimum(position, len(self._key) - 1)
+        start, end = self._start[inside], self._end[inside]
+        cut = (position < len(self._key)) & (self._device[inside] == device) & (start < instant)
+        share = np.where(cut, (instant - start) / np.maximum(end - start, 1), 0.0)
+        return whole, np.asarray(self._amounts[inside] * share[:, None], dtype=np.float64)
 
 
 @dataclass(slots=True)
@@ -71,12 +80,14 @@ class CoverageIndex:
     """Times of all devices, and the tenures of services on them."""
 
     devices: dict[Device, DeviceTime]
-    tenures: dict[str, list[tuple[Device, int, int]]]  # service -> (device, since, until)
-    _by_host: dict[str, list[tuple[Device, int, int]]] = field(default_factory=dict)
+    tenures: dict[str, list[Tenure]]  # service -> (device, since, until)
+    _by_host: dict[str, list[Tenure]] = field(default_factory=dict)
+    _numbers: dict[Device, int] = field(default_factory=dict)
+    _lines: tuple[_Timeline, _Timeline] | None = None
 
-    def of_services(self, services: Iterable[str], hosts: set[str]) -> list[tuple[Device, int, int]]:
+    def of_services(self, services: Iterable[str], hosts: set[str]) -> list[Tenure]:
         """(device, since, until) that determine the coverage of services; without a device, all devices of their hosts."""
-        spans: set[tuple[Device, int, int]] = set()
+        spans: set[Tenure] = set()
         for service in services:
             placed = self.tenures.get(service, [])
             spans.update(placed)
@@ -84,34 +95,62 @@ class CoverageIndex:
                 spans.update((device, 0, FOREVER_US) for device in self.devices if device[0] in hosts)
         return sorted(spans)
 
-    def of_hosts(self, hosts: set[str] | None) -> list[tuple[Device, int, int]]:
+    def of_hosts(self, hosts: set[str] | None) -> list[Tenure]:
         """(device, since, until) of all devices, or those of some hosts."""
         if not self._by_host:
-            by_host: dict[str, list[tuple[Device, int, int]]] = {}
+            by_host: dict[str, list[Tenure]] = {}
             for device in sorted(self.devices):
-                by_host.setdefault(device[0], []).append((device, 0, 2**62))
+                by_host.setdefault(device[0], []).append((device, 0, FOREVER_US))
             self._by_host = by_host
         chosen = self._by_host if hosts is None else sorted(hosts & self._by_host.keys())
         return [span for host in chosen for span in self._by_host[host]]
 
-    def measure(self, where: Iterable[tuple[Device, int, int]], start_us: int, end_us: int) -> tuple[int, int, int]:
-        """(read, known, expected) [µs] over [start, end); known = read or bridged by a counter."""
-        read = known = expected = 0.0
-        for device, since, until in where:
-            low, high = max(start_us, since), min(end_us, until)
-            time = self.devices.get(device)
-            if time is None or low >= high:
-                continue
-            expected += sum(max(min(b, high) - max(a, low), 0) for a, b in time.expected)
-            device_read, device_known, _ = time.seen(low, high)
-            read += device_read
-            known += device_known
-        return round(read), round(known), round(expected)
+    def measure_periods(self, where: Sequence[Tenure], periods: Sequence[Span]) -> Ints:
+        """(read, known, expected, modelled) [µs] of each period [start, end), shape (periods, 4).
 
-    def modelled(self, where: Iterable[tuple[Device, int, int]], start_us: int, end_us: int) -> int:
+        known = read or bridged by a counter; modelled is the part of read without a sensor.
+        """
+        totals = np.zeros((len(periods), 4))
+        if self._lines is None:
+            self._lines = self._timelines()
+        seen, expected = self._lines
+        known = [(self._numbers[device], since, until) for device, since, until in where if device in self._numbers]
+        tenures = np.array(known, dtype=np.int64).reshape(-1, 3)
+        starts, ends = (np.array(column, dtype=np.int64) for column in zip(*periods, strict=True)) if periods else ((), ())
+        step = max(_MAX_PAIRS // max(len(tenures), 1), 1)
+        for first in range(0, len(periods) if len(tenures) else 0, step):
+            chosen = slice(first, first + step)
+            count = len(starts[chosen])
+            device = np.tile(tenures[:, 0], count)
+            low = np.maximum(np.repeat(starts[chosen], len(tenures)), np.tile(tenures[:, 1], count))
+            high = np.minimum(np.repeat(ends[chosen], len(tenures)), np.tile(tenures[:, 2], count))
+            amounts = np.concatenate([seen.between(device, low, high), expected.between(device, low, high)], axis=1)
+            totals[chosen] = amounts.reshape(count, len(tenures), 4).sum(axis=1)[:, [0, 1, 3, 2]]
+        return np.rint(totals).astype(np.int64)
+
+    def measure(self, where: Sequence[Tenure], start_us: int, end_us: int) -> tuple[int, int, int]:
+        """(read, known, expected) [µs] over [start, end); known = read or bridged by a counter."""
+        read, known, expected, _ = self.measure_periods(where, [(start_us, end_us)])[0].tolist()
+        return read, known, expected
+
+    def modelled(self, where: Sequence[Tenure], start_us: int, end_us: int) -> int:
         """Time [µs] over [start, end) with modelled instead of sensor readings."""
-        spans = ((self.devices.get(device), max(start_us, since), min(end_us, until)) for device, since, until in where)
-        return round(sum(time.seen(low, high)[2] for time, low, high in spans if time is not None and low < high))
+        return int(self.measure_periods(where, [(start_us, end_us)])[0, 3])
+
+    def _timelines(self) -> tuple[_Timeline, _Timeline]:
+        """Read, known and modelled time; expected time."""
+        self._numbers = {device: number for number, device in enumerate(sorted(self.devices))}
+        read = [(self._numbers[device], *stretch) for device, time in self.devices.items() for stretch in time.read]
+        spans = [(self._numbers[device], *span) for device, time in self.devices.items() for span in time.expected]
+        stretches, expected = np.array(read, dtype=np.int64).reshape(-1, 6), np.array(spans, dtype=np.int64).reshape(-1, 3)
+        length = expected[:, 2:] - expected[:, 1:2]
+        return (
+            _Timeline(stretches[:, 0], stretches[:, 1], stretches[:, 2], stretches[:, 3:]),
+            _Timeline(expected[:, 0], expected[:, 1], expected[:, 2], length),
+        )
+
+
+_MAX_PAIRS = 500_000  # of a tenure and a period, in memory at once
 
 
 def coverage_state(read: float, known: float, expected: float, modelled: float) -> str:
@@ -130,12 +169,13 @@ def device_coverage_seconds(
 
     known = measured + estimated, estimated = modelled + interpolated over a gap, missing = expected - known.
     """
-    for index, (start_us, end_us) in enumerate(periods):
-        for device, time in sorted(coverage_index.devices.items()):
-            read, known, expected = coverage_index.measure([(device, 0, FOREVER_US)], start_us, end_us)
+    devices = sorted(coverage_index.devices)
+    times = [coverage_index.measure_periods([(device, 0, FOREVER_US)], periods).tolist() for device in devices]
+    for index in range(len(periods)):
+        for device, by_period in zip(devices, times, strict=True):
+            read, known, expected, modelled = by_period[index]
             if not expected and not read:
                 continue
-            modelled = time.seen(start_us, end_us)[2]
             amounts = {
                 "expected_s": expected,
                 "measured_s": read - modelled,
@@ -163,7 +203,7 @@ def build_coverage_index(
     Stretches are as long as these periods allow; ``by_slot`` keeps the stored slots. ``services_and_hosts`` restricts the devices
     to those of some services and hosts.
     """
-    tenures: dict[str, list[tuple[Device, int, int]]] = defaultdict(list)
+    tenures: dict[str, list[Tenure]] = defaultdict(list)
     for name, host in source.hosts().items():
         for tenure in host.tenures:
             tenures[tenure.service].append(((name, tenure.device), tenure.since_us, tenure.until_us))
@@ -175,28 +215,23 @@ def build_coverage_index(
         if services_and_hosts is None
         else services_and_hosts[1] | {tenure[0][0] for service in services_and_hosts[0] for tenure in tenures.get(service, ())}
     )
-    grain = grain_us(source.config)
-    slots = slots_cut_by(summed, grain)
-    zone = None if by_slot else source.rollup_timezone()
-    declared = frozenset(host.name for host in source.config.hosts)
-    span = start_us, end_us, min(end_us, now_us), -(-now_us // grain) * grain
-    if slots:
-        return _read_coverage(source, span, slots, edges, zone, hosts, tenures, declared)
-    # The queries of a page look at the same devices over the same time.
-    key = (
-        data_version(source.view.connection),
-        span,
+    request = _CoverageRequest(
+        start_us,
+        end_us,
+        min(end_us, now_us),
+        -(-now_us // source.slot_us) * source.slot_us,
         frozenset(edges),
-        zone,
+        by_slot,
         None if hosts is None else frozenset(hosts),
         tuple((service, *tenure) for service in sorted(tenures) for tenure in sorted(tenures[service])),
-        declared,
-        grain,
+        frozenset(host.name for host in source.config.hosts),
     )
+    # The queries of a page look at the same devices over the same time.
+    key = data_version(source.view.connection), source.config.timezone, request
     cached = _index_cache.setdefault(source.view.store, OrderedDict())
     index = cached.get(key)
     if index is None:
-        index = cached[key] = _read_coverage(source, span, slots, edges, zone, hosts, tenures, declared)
+        index = cached[key] = _read_coverage(source, request, tenures)
         while len(cached) > _MAX_CACHED_INDICES:
             cached.popitem(last=False)
     return index
@@ -206,42 +241,46 @@ _index_cache: WeakKeyDictionary[Store, OrderedDict[object, CoverageIndex]] = Wea
 _MAX_CACHED_INDICES = 32
 
 
-def _read_coverage(
-    source: CellSource,
-    span: tuple[int, int, int, int],
-    slots: dict[int, list[int]],
-    edges: set[int],
-    zone: ZoneInfo | None,
-    hosts: set[str] | None,
-    tenures: dict[str, list[tuple[Device, int, int]]],
-    declared: frozenset[str],
-) -> CoverageIndex:
-    """Read a coverage index from the store.
+@dataclass(frozen=True, slots=True)
+class _CoverageRequest:
+    """What a coverage index is built for.
 
-    ``span`` is (start, end, end of what can be expected by now, end of the readings to consider) [µs]. An edition considers
-    no reading after its period, so that a host that reads again later does not change it.
+    ``expected_until_us`` ends what can be expected by now. ``readings_until_us`` ends the readings to consider: an edition
+    considers no reading after its period, so that a host that reads again later does not change it.
     """
-    devices: dict[Device, DeviceTime] = defaultdict(DeviceTime)
-    start_us, end_us, until_us, readings_until_us = span
-    for device, stretch in _read_stretches(source, (start_us - EXPECTED_AFTER_US, end_us), slots, edges, zone, hosts):
-        devices[device].read.append(stretch)
-    for (host_name, _), time in devices.items():
-        time.expected = (
-            _expected_after_reading(time.read) if host_name in declared else [(low, high) for low, high, *_ in time.read]
-        )
-    for device, extent in _undeclared_extents(source, declared, readings_until_us, hosts):
-        devices[device].expected.append(extent)
+
+    start_us: int
+    end_us: int
+    expected_until_us: int
+    readings_until_us: int
+    edges: frozenset[int]
+    by_slot: bool
+    hosts: frozenset[str] | None
+    tenures: tuple[tuple[str, Device, int, int], ...]
+    declared: frozenset[str]
+
+
+def _read_coverage(source: CellSource, request: _CoverageRequest, tenures: Mapping[str, list[Tenure]]) -> CoverageIndex:
+    read = _read_stretches(source, request)
+    expected: dict[Device, list[Span]] = defaultdict(list)
+    for device, stretches in read.items():
+        after = EXPECTED_AFTER_US if device[0] in request.declared else 0
+        expected[device] = [(start, end + after) for start, end, *_ in stretches]
+    for device, extent in _undeclared_extents(source, request):
+        expected[device].append(extent)
     for service in tenures.values():
         for device, since, until in service:
-            if device[0] in declared and (hosts is None or device[0] in hosts):
-                devices[device].expected.append((since, until))
-    for time in devices.values():
-        time.close()
-        time.expected = _merge_spans((max(a, start_us), min(b, until_us)) for a, b in time.expected)
-    return CoverageIndex(dict(devices), dict(tenures))
+            if device[0] in request.declared and (request.hosts is None or device[0] in request.hosts):
+                expected[device].append((since, until))
+    clipped = {
+        device: _merge_spans((max(a, request.start_us), min(b, request.expected_until_us)) for a, b in spans)
+        for device, spans in expected.items()
+    }
+    devices = {device: DeviceTime(spans, read.get(device, [])) for device, spans in clipped.items()}
+    return CoverageIndex(devices, dict(tenures))
 
 
-def _expect_placements_unread(source: CellSource, tenures: dict[str, list[tuple[Device, int, int]]]) -> None:
+def _expect_placements_unread(source: CellSource, tenures: dict[str, list[Tenure]]) -> None:
     """Expect placements on hosts without any reading too."""
     for placement in source.config.placements:
         if placement.host not in source.hosts():
@@ -249,112 +288,53 @@ def _expect_placements_unread(source: CellSource, tenures: dict[str, list[tuple[
             tenures[placement.service].append((device, placement.since_us, placement.until_us))
 
 
-def _read_stretches(
-    source: CellSource, span: Span, slots: dict[int, list[int]], edges: set[int], zone: ZoneInfo | None, hosts: set[str] | None
-) -> Iterable[tuple[Device, Stretch]]:
-    """Read time of each device, in stretches as long as the edges allow; only cut slots contain an edge."""
-    grain, (start_us, end_us) = grain_us(source.config), span
-    start_us -= start_us % grain
-    grid = sorted({start_us, -(-end_us // grain) * grain, *(e - e % grain for e in edges), *(e + -e % grain for e in edges)})
-    grid = [edge for edge in grid if start_us <= edge <= -(-end_us // grain) * grain]
-    pieces: dict[int, list[Span]] = defaultdict(list)
-    for low, high in itertools.pairwise(grid):
-        for stretch in split_range(zone, low // US_PER_S, high // US_PER_S):
-            pieces[stretch.kind].append((stretch.first, stretch.last))
-    only = "" if hosts is None else f" AND host_id IN ({', '.join(map(str, sorted(source.numbers(hosts).values()))) or -1})"
-    rows = [row for kind, spans in pieces.items() for row in _read_rows(source, kind, spans, only)]
-    names = source.view.store.texts(source.view.connection, {name_id for row in rows for name_id in row[:2]})
-    for host, device, slot, first, last, measured, bridged, modelled in rows:
-        if slot * US_PER_S not in slots:
-            yield (names[host], names[device]), (first, last, measured, measured + bridged, modelled)
-    yield from _recompute_cut_slots(source, slots, hosts)
+def _read_stretches(source: CellSource, request: _CoverageRequest) -> dict[Device, list[Stretch]]:
+    """Read time of each device, in stretches as long as the edges allow."""
+    slot_us = source.slot_us
+    first = request.start_us - EXPECTED_AFTER_US
+    first, last = first - first % slot_us, request.end_us + -request.end_us % slot_us
+    grid = {first, last}
+    for edge in request.edges:
+        grid |= {edge - edge % slot_us, edge + -edge % slot_us}
+    inside = sorted(edge for edge in grid if first <= edge <= last)
+    ranges = [(0, low // US_PER_S, high // US_PER_S) for low, high in pairwise(inside)]
+    hosts = _hosts_condition(source, request.hosts)
+    columns = source.dataset.stretches(ranges, hosts, slots_only=request.by_slot)
+    named = [source.texts(columns[name]) for name in ("host", "device")]
+    order = np.argsort(columns["first_us"], kind="stable")
+    known = columns["measured_us"] + columns["bridged_us"]
+    amounts = (columns["first_us"], columns["last_us"], columns["measured_us"], known, columns["modelled_us"])
+    stretches: dict[Device, list[Stretch]] = defaultdict(list)
+    names = [[texts[code] for code in codes[order].tolist()] for codes, texts in named]
+    for host, device, *stretch in zip(*names, *(column[order].tolist() for column in amounts), strict=True):
+        stretches[host, device].append(tuple(stretch))  # type: ignore[arg-type]
+    return dict(stretches)
 
 
-def _undeclared_extents(
-    source: CellSource, declared: frozenset[str], until_us: int, hosts: set[str] | None
-) -> Iterable[tuple[Device, Span]]:
-    """First and last instant [µs] read on each device of undeclared hosts, in months or slots that start before ``until_us``."""
-    names = (set(source.hosts()) if hosts is None else hosts & source.hosts().keys()) - declared
-    numbers = ", ".join(map(str, sorted(source.numbers(names).values())))
-    if not numbers:
+def _hosts_condition(source: CellSource, hosts: Iterable[str] | None) -> list[int] | None:
+    return None if hosts is None else sorted(source.numbers(set(hosts)).values())
+
+
+def _undeclared_extents(source: CellSource, request: _CoverageRequest) -> Iterable[tuple[Device, Span]]:
+    """First and last instant [µs] read on each device of undeclared hosts, in slots that start before ``readings_until_us``."""
+    names = (set(source.hosts()) if request.hosts is None else request.hosts & source.hosts().keys()) - request.declared
+    numbers, extent = sorted(source.numbers(names).values()), source.dataset.extent_s()
+    if not numbers or extent is None:
         return
-    monthly = source.rollup_timezone() is not None
-    table_name = f"footprint_seen_sum WHERE level = {MONTH_USES} AND start" if monthly else "footprint_seen WHERE slot"
-    rows = query_integers(
-        source,
-        f"SELECT host_id, device_id, MIN(first_us), MAX(last_us) FROM {table_name} < {until_us // US_PER_S} "
-        f"AND host_id IN ({numbers}) GROUP BY host_id, device_id",
-        4,
-    ).tolist()
-    texts = source.view.store.texts(source.view.connection, {name_id for row in rows for name_id in row[:2]})
-    for host, device, first_us, last_us in rows:
-        yield (texts[host], texts[device]), (first_us, last_us)
-
-
-def _read_rows(source: CellSource, kind: int, spans: Sequence[Span], hosts: str) -> list[list[int]]:
-    """Rows of (host, device, slot, first, last, measured, bridged, modelled); days instead of months with gaps."""
-    values = ", ".join(f"({first}, {last})" for first, last in spans)
-    columns = "first_us, last_us, measured_us, bridged_us, modelled_us"
-    if kind == SLOTS:
-        table_name, at, slot = "footprint_seen", "slot", "slot"
-    else:
-        table_name, at, slot = "footprint_seen_sum", "start", "-1"
-
-    def rows(condition: str) -> list[list[int]]:
-        statement = (
-            f"WITH span(first, last) AS (VALUES {values}) SELECT host_id, device_id, {slot}, {columns} "
-            f"FROM span CROSS JOIN {table_name} "
-            f"WHERE {condition}{at} >= span.first AND {at} < span.last{hosts}"
-        )
-        found_rows: list[list[int]] = query_integers(source, statement, 8).tolist()
-        return found_rows
-
-    if kind == SLOTS:
-        return rows("")
-    if kind == DAYS:
-        return rows(f"level = {DAY_USES} AND ")
-    found_rows = rows(f"level = {MONTH_USES} AND gap_us <= {EXPECTED_AFTER_US} AND ")
-    months_with_gaps = query_integers(
-        source,
-        f"WITH span(first, last) AS (VALUES {values}) SELECT host_id, device_id, start FROM span CROSS JOIN footprint_seen_sum "
-        f"WHERE level = {MONTH_USES} AND gap_us > {EXPECTED_AFTER_US} AND start >= span.first AND start < span.last{hosts}",
-        3,
-    ).tolist()
-    zone = source.config.timezone
-    for host, device, start in months_with_gaps:
-        following = midnight_s(zone, month_bounds(local_day(zone, start))[1])
-        found_rows += query_integers(
-            source,
-            f"SELECT host_id, device_id, -1, {columns} FROM footprint_seen_sum WHERE level = {DAY_USES} AND start >= {start} "
-            f"AND start < {following} AND host_id = {host} AND device_id = {device}",
-            8,
-        ).tolist()
-    return found_rows
-
-
-def _recompute_cut_slots(
-    source: CellSource, cut: dict[int, list[int]], hosts: set[str] | None
-) -> Iterable[tuple[Device, Stretch]]:
-    by_day: dict[int, list[int]] = defaultdict(list)
-    for slot, edges in cut.items():
-        by_day[slot // US_PER_DAY] += edges
-    for day, edges in by_day.items():
-        for name, host in source.hosts().items():
-            if (hosts is not None and name not in hosts) or day not in host.days():
-                continue
-            host_day = source.cut_day(name, day, tuple(edges))
-            grain = grain_us(source.config)
-            for device, device_coverage in host_day.result.coverage.items():
-                for index, slot_index in enumerate(device_coverage.slot.tolist()):
-                    begin = int(host_day.slots_us[slot_index])
-                    if begin - begin % grain in cut:
-                        measured, bridged = int(device_coverage.measured_us[index]), int(device_coverage.bridged_us[index])
-                        within = int(device_coverage.first_us[index]), int(device_coverage.last_us[index])
-                        yield device, (*within, measured, measured + bridged, int(device_coverage.modelled_us[index]))
-
-
-def _expected_after_reading(read: Sequence[Stretch]) -> list[Span]:
-    return [(start, end + EXPECTED_AFTER_US) for start, end, *_ in read]
+    until_s = min(extent[1], request.readings_until_us // US_PER_S)
+    rows = source.dataset.sums(
+        "coverage",
+        [(0, extent[0], until_s)] if extent[0] < until_s else [],
+        ["host", "device"],
+        {"first_us": "MIN(first_us)", "last_us": "MAX(last_us)"},
+        f"host IN ({', '.join(map(str, numbers))})",
+    )
+    named = [source.texts(integers(rows[key])) for key in ("key0", "key1")]
+    texts = [[column_texts[code] for code in codes.tolist()] for codes, column_texts in named]
+    for host, device, first_us, last_us in zip(
+        *texts, integers(rows["first_us"]).tolist(), integers(rows["last_us"]).tolist(), strict=True
+    ):
+        yield (host, device), (first_us, last_us)
 
 
 def _merge_spans(spans: Iterable[Span]) -> list[Span]:

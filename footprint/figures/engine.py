@@ -13,10 +13,8 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 
-from footprint.aggregation.host_day import grain_us
-from footprint.aggregation.result_writer import data_version
 from footprint.aggregation.shard_key import ShardKey
-from footprint.attribution.shard import ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.shard import AMOUNTS, ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
@@ -26,22 +24,15 @@ from footprint.figures.energy_cells import CellSource
 from footprint.figures.group_by import USE_CASE_COLUMNS, Group, Names, group_cells, query_columns
 from footprint.figures.metrics import GroupedMetrics
 from footprint.figures.own_traffic import is_own_row, services_not_counted
-from footprint.figures.query import COLUMNS, PLACE_COLUMNS, Query
-from footprint.figures.row_metrics import (
-    DeclaredNames,
-    budgets,
-    energy_figures,
-    figures_from_sums,
-    gap_allowance,
-    requests_figures,
-    row_flags,
-)
+from footprint.figures.query import COLUMNS, PLACE_COLUMNS, Query, check_bounds
+from footprint.figures.row_metrics import IMPACTS, DeclaredNames, figures_from_sums, gap_allowance, requests_figures, row_flags
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.uncertainty import UncertaintyBudget
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+from footprint.storage.figure_writer import data_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ class ResultSet:
     sums: GroupedMetrics | None
     declared: DeclaredNames
     coverage_index: CoverageIndex
-    _times: dict[object, tuple[int, int, int]] = field(default_factory=dict)
+    _times: dict[object, list[list[int]]] = field(default_factory=dict)
 
     @property
     def apart(self) -> bool:
@@ -73,13 +64,17 @@ class ResultSet:
 
     def times(self, period: int, group: Group) -> tuple[int, int, int]:
         """(read, known, expected) device-µs of a row."""
-        start_us, end_us = self.periods[period]
         devices = frozenset(group.devices) if "device" in self.query.group else None
-        key = period, frozenset(group.services), frozenset(group.hosts), devices  # all that _devices_of_row uses
+        key = frozenset(group.services), frozenset(group.hosts), devices  # all that _devices_of_row uses
         if key not in self._times:
             where = _devices_of_row(self.query, group, self.coverage_index)
-            self._times[key] = self.coverage_index.measure(where, start_us, max(end_us, start_us + 1))
-        return self._times[key]
+            self._times[key] = self.coverage_index.measure_periods(where, self._spans)[:, :3].tolist()
+        read, known, expected = self._times[key][period]
+        return read, known, expected
+
+    @property
+    def _spans(self) -> list[tuple[int, int]]:
+        return [(start_us, max(end_us, start_us + 1)) for start_us, end_us in self.periods]
 
     def states(self) -> dict[Names, list[str]]:
         """Coverage state of every period, by names of rows: measured, estimated, missing (in part), or unexpected."""
@@ -90,31 +85,29 @@ class ResultSet:
         states = {}
         for names, group in named.items():
             where = _devices_of_row(self.query, group, self.coverage_index)
-            spans = [(start_us, max(end_us, start_us + 1)) for start_us, end_us in self.periods]
-            states[names] = [
-                coverage_state(*self.coverage_index.measure(where, *span), self.coverage_index.modelled(where, *span))
-                for span in spans
-            ]
+            measured = self.coverage_index.measure_periods(where, self._spans)
+            states[names] = [coverage_state(*times) for times in measured.tolist()]
         return states
 
     def budgets(self, group: Group) -> tuple[UncertaintyBudget, UncertaintyBudget]:
         """Uncertainty budgets of a row: energy [kWh] and emissions [g]."""
-        if self.sums is not None and group.number >= 0:
-            return self.sums.budgets(group.number)
-        energy, emitted, _ = budgets(group.cells, apart=self.apart)
-        return energy, emitted
+        if self.sums is None or group.number < 0:
+            return UncertaintyBudget(), UncertaintyBudget()
+        return self.sums.budgets(group.number)
 
     def grams(self, group: Group) -> float | None:
         """Location-based emissions of a row [g]; None if a factor is missing for some of its energy."""
-        if self.sums is not None and group.number >= 0:
-            return self.sums.grams[group.number]
-        return budgets(group.cells, apart=self.apart)[2]
+        return self.sums.grams[group.number] if self.sums is not None and group.number >= 0 else 0.0
+
+    def impact(self, group: Group, name: str) -> float | None:
+        """An impact of a row beside location-based emissions, in the unit of its column; None where a factor is missing."""
+        return self.sums.impacts()[name][group.number] if self.sums is not None and group.number >= 0 else 0.0
 
     def energy_uj(self, group: Group) -> int:
         """Energy of a row [µJ]."""
-        if self.sums is not None and group.number >= 0:
-            return sum(self.sums.totals[group.number][name] for name in ENERGY_COLUMNS)
-        return sum(sum(amounts[: len(ENERGY_COLUMNS)]) for _, amounts in group.cells)
+        if self.sums is None or group.number < 0:
+            return 0
+        return sum(self.sums.totals[group.number][name] for name in ENERGY_COLUMNS)
 
 
 @contextmanager
@@ -125,6 +118,7 @@ def open_result(
 
     ``by_slot`` keeps coverage within the periods, slot by slot.
     """
+    check_bounds(query, config.timezone)
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, book or load_factor_book(store))
         extent = source.view.extent_us(services_not_counted(query))
@@ -234,19 +228,17 @@ _MAX_CACHED_TOTALS = 256
 
 
 def _cached_total(result: ResultSet) -> Total | None:
-    """The total; cached if it uses stored rows only."""
+    """The total, cached."""
     query, source = result.query, result.source
     group = result.groups.get((0, ()))
     total = None
     if group is not None and group.number >= 0:
         energy, emitted = result.budgets(group)
         total = Total(result.energy_uj(group) / UJ_PER_KWH, energy, result.grams(group), emitted)
-    edges = (query.from_us, query.to_us)
-    if all(edge is None or edge % grain_us(source.config) == 0 for edge in edges):
-        cache = _total_cache.setdefault(source.view.store, {})
-        if len(cache) >= _MAX_CACHED_TOTALS:
-            cache.clear()
-        cache[query] = data_version(source.view.connection), source.config, total
+    cache = _total_cache.setdefault(source.view.store, {})
+    if len(cache) >= _MAX_CACHED_TOTALS:
+        cache.clear()
+    cache[query] = data_version(source.view.connection), source.config, total
     return total
 
 
@@ -265,7 +257,7 @@ def result_rows(result: ResultSet) -> list[dict[str, Any]]:
 
 def _periods_to_sum(source: CellSource, periods: Sequence[tuple[int, int]], query: Query) -> list[tuple[int, int]]:
     """Periods to sum over; an open end extends to the end of its slot, where no data is."""
-    grain = grain_us(source.config)
+    grain = source.slot_us
     first, last = periods[0], periods[-1]
     extended = list(periods)
     if query.to_us is None:
@@ -314,9 +306,7 @@ def _row_figures(
     """Whether a row holds any energy, and its figures."""
     read, known, expected = times
     if summed is None or result.sums is None or group.number < 0:
-        cells = group.cells
-        figures = energy_figures(cells, known=known, expected=expected, read=read, apart=result.apart)
-        return any(any(amounts) for _, amounts in cells), figures
+        return False, _WITHOUT_ENERGY if read else {}
     number = group.number
     figures = figures_from_sums(
         result.sums.totals[number],
@@ -329,6 +319,11 @@ def _row_figures(
     return summed.present[number], figures
 
 
+_WITHOUT_ENERGY = figures_from_sums(
+    dict.fromkeys(AMOUNTS, 0), 0.0, ((0.0, 0.0), (0.0, 0.0)), dict.fromkeys(IMPACTS, 0.0), (set(), set()), 0.0
+)
+
+
 def _row(
     result: ResultSet, period: int, group: Group, summed: _GroupFigures | None, open_days: dict[str, list[int]]
 ) -> dict[str, Any] | None:
@@ -338,7 +333,7 @@ def _row(
     read, _, expected = times
     counted = requests_figures([amounts for _, amounts in group.counts])
     present, figures = _row_figures(result, group, summed, times)
-    if not present and not counted["requests"]:
+    if not present and not any(counted.values()):  # tokens of a window may fall into a slot without a whole request
         return None
     split = not query_columns(query) & PLACE_COLUMNS
     first, last = start_us // US_PER_DAY, (max(end_us, start_us + 1) - 1) // US_PER_DAY

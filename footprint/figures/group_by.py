@@ -66,9 +66,7 @@ def group_cells(
     cells, owner = _gather_energy(source, query, periods, wanted, together=together)
     groups: dict[tuple[int, Names], Group] = defaultdict(Group)
     keys, order, starts = _sort_into_groups(cells, query, owner)
-    sums = (
-        GroupedMetrics(cells, order, starts, apart=bool(wanted & USE_CASE_COLUMNS)) if cells.fits_int64 and len(starts) else None
-    )
+    sums = GroupedMetrics(cells, order, starts, apart=bool(wanted & USE_CASE_COLUMNS)) if len(starts) else None
     bounds = [*starts.tolist(), len(order)]
     services, use_cases, hosts = (_names_by_group(cells, name, order, bounds) for name in ("service", "use_case", "host"))
     raised = cells.raised_flags(order, starts, together=together)

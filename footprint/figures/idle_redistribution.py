@@ -10,21 +10,20 @@ import itertools
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from footprint.aggregation.host_day import grain_us
-from footprint.aggregation.rollups import MONTH_USES
+from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.largest_remainder import split_integers
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period, widen_to_months
-from footprint.figures.cell_table import NAME_COLUMNS, CellTable, chunk_at, merge_chunks, split_amounts
-from footprint.figures.energy_cells import CellSource, filter_sql, periods_sql, sum_sql, whole_slot_ranges_s
+from footprint.figures.cell_table import NAME_COLUMNS, Amounts, CellTable, build_table
+from footprint.figures.dataset import integers, sums_of
+from footprint.figures.energy_cells import CellSource, filter_sql, slot_ranges_s
 
 UseCase = tuple[str, str, str]  # use case, model, charter
 Weights = dict[tuple[int, str], dict[UseCase, float]]  # (month, service) -> use case -> weight
-_MILLION = 10**6
+_HALF = 40  # bits at which a total of more than 64 bits is divided in two steps
 
 
 def calendar_months(source: CellSource, start_us: int, end_us: int) -> list[tuple[int, int]]:
@@ -42,24 +41,25 @@ def month_weights(source: CellSource, months: Sequence[tuple[int, int]], where: 
     ``by-use``: energy above idle; ``by-reservation``: the hours in which the use case ran; ``equal``.
     """
     policy = source.config.idle_policy
-    keys = "period.number, r.service_id, r.use_case_id, r.model_id, r.charter_id"
-    # Hours in which a use case ran on any host are not a sum over hosts, so they are counted in the rows.
-    summed = source.rollup_timezone() is not None and policy != "by-reservation"
-    source_sql, at = (f"footprint_row_sum r ON r.level = {MONTH_USES} AND", "start") if summed else ("footprint_row r ON", "slot")
-    rows = source.view.connection.exec_driver_sql(
-        f"{periods_sql(whole_slot_ranges_s(months, grain_us(source.config)))} SELECT {keys}, {sum_sql('r.active_uj')}, "
-        f"COUNT(DISTINCT r.{at}) FROM period JOIN {source_sql} r.{at} >= period.first AND r.{at} < period.last"
-        f"{filter_sql(source, where, NAME_COLUMNS)} GROUP BY {keys}"
-    ).all()
-    names = source.view.store.texts(source.view.connection, {name_id for row in rows for name_id in row[1:5]})
+    rows = source.dataset.sums(
+        "energy",
+        slot_ranges_s(months),
+        ["service", "use_case", "model", "charter"],
+        {"active_uj": "SUM(active_uj)", "slots": "COUNT(DISTINCT start_s)"},
+        filter_sql(source, where, NAME_COLUMNS),
+        # Slots in which a use case ran on any host are not a sum over hosts or days.
+        slots_only=policy == "by-reservation",
+    )
+    columns = [source.texts(integers(rows[f"key{index}"])) for index in range(4)]
+    names = [[texts[code] for code in codes.tolist()] for codes, texts in columns]
+    period, slots = (integers(rows[name]).tolist() for name in ("period", "slots"))
+    active_uj = sums_of(rows["active_uj"]).tolist()
     weights: Weights = defaultdict(dict)
-    for month, service, use_case, model, charter, high, low, hours in rows:
-        name = names[use_case]
-        if name in (IDLE_NAME, UNATTRIBUTED_NAME):
+    for month, service, use_case, model, charter, energy_uj, hours in zip(period, *names, active_uj, slots, strict=True):
+        if use_case in (IDLE_NAME, UNATTRIBUTED_NAME):
             continue
-        energy = float(int(high) * _MILLION + int(low))
-        weight = {"by-use": energy, "by-reservation": float(hours), "equal": 1.0}[policy]
-        weights[month, names[service]][name, names[model], names[charter]] = max(weight, 0.0)
+        weight = {"by-use": float(energy_uj), "by-reservation": float(hours), "equal": 1.0}[policy]
+        weights[month, service][use_case, model, charter] = max(weight, 0.0)
     return dict(weights)
 
 
@@ -73,18 +73,32 @@ def redistribute_idle(table: CellTable, months: Sequence[int], weights: Weights)
         return table
     group = np.repeat(np.arange(len(chosen)), [len(shares) for shares in uses])
     weight = np.array([share for shares in uses for _, share in sorted(shares.items())])
-    amounts = table.amounts[chosen].astype(np.int64)
-    spread = np.stack([split_integers(column, weight, group) for column in amounts.T], axis=1)
-    cells = np.array(chosen, dtype=np.int64)[group]
-    names = {name: (table.names[name][cells], table.texts) for name in NAME_COLUMNS}
-    for index_in_use_case, name in enumerate(_USE_CASE_COLUMNS):
-        values = [use[index_in_use_case] for shares in uses for use in sorted(shares)]
-        texts = sorted(set(values))
+    spread = np.stack([_divide(column, weight, group) for column in table.amounts[chosen].T], axis=1)
+    cells = np.concatenate([np.setdiff1d(np.arange(len(table)), chosen), np.array(chosen, dtype=np.int64)[group]])
+    unchanged = len(cells) - len(group)
+    names: dict[str, tuple[Ints, list[str]]] = {name: (table.names[name][cells], table.texts) for name in NAME_COLUMNS}
+    for position, name in enumerate(_USE_CASE_COLUMNS):
+        values = [use[position] for shares in uses for use in sorted(shares)]
+        texts = sorted({*values, *table.texts})
         number = {text: index for index, text in enumerate(texts)}
-        names[name] = np.array([number[text] for text in values], dtype=np.int64), texts
-    unchanged = np.setdiff1d(np.arange(len(table)), chosen)
-    high, low = split_amounts(spread)
-    return merge_chunks([chunk_at(table, unchanged), replace(chunk_at(table, cells), names=names, high=high, low=low)])
+        before = np.array([number[text] for text in table.texts], dtype=np.int64)[table.names[name][cells[:unchanged]]]
+        names[name] = np.concatenate([before, np.array([number[text] for text in values], dtype=np.int64)]), texts
+    amounts = np.concatenate([table.amounts[cells[:unchanged]], spread])
+    return build_table(table.period[cells], names, (table.basis[cells], table.bases), amounts, table.divided[cells])
+
+
+def _divide(totals: Amounts, weight: Floats, group: Ints) -> Amounts:
+    """Totals divided over the parts of their groups; one by one where a total needs more than 64 bits."""
+    if totals.dtype != np.object_:
+        return split_integers(totals.astype(np.int64), weight, group)
+    parts = np.zeros(len(group), dtype=object)
+    for number, total in enumerate(totals.tolist()):
+        inside = group == number
+        high = split_integers(np.array([total >> _HALF], dtype=np.int64), weight[inside], np.zeros(inside.sum(), dtype=np.int64))
+        rest = total - (total >> _HALF << _HALF)
+        low = split_integers(np.array([rest], dtype=np.int64), weight[inside], np.zeros(inside.sum(), dtype=np.int64))
+        parts[inside] = high.astype(object) * 2**_HALF + low.astype(object)
+    return parts
 
 
 _USE_CASE_COLUMNS = ("use_case", "model", "charter")  # in the order of UseCase

@@ -1,6 +1,7 @@
-"""Grouped metrics: the figures of `row_metrics` for all rows at once, as arrays, bit-identical to the row by row computation.
+"""Grouped metrics: impacts and uncertainty budgets of all rows of a query at once, as arrays.
 
-Not used if an amount needs more than 64 bits.
+Sums over cells run in the order of the table, so they are the same on every database. Amounts are Python integers where 64 bits
+do not suffice.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from footprint.attribution.shard import HOST_DEVICE
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH
-from footprint.figures.cell_table import AMOUNTS, CellTable, combine_codes
+from footprint.figures.cell_table import AMOUNTS, Amounts, CellTable, combine_codes
 from footprint.impact.uncertainty import UncertaintyBudget
 
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
@@ -121,7 +122,7 @@ class GroupedMetrics:
         self._table = table
         self._group = np.repeat(np.arange(self.groups), np.diff([*starts.tolist(), len(order)]))
         self._basis = table.basis[order]
-        amounts = table.amounts[order].astype(np.int64)
+        amounts = table.amounts[order]
         self._of = {name: amounts[:, index] for name, index in _INDEX.items()}
         self._services = table.names["service"][order]
         parameters = [basis_parameters(basis) for basis in table.bases]
@@ -139,6 +140,9 @@ class GroupedMetrics:
         """Sums of amounts by group [µJ], Python integers."""
         sums: dict[str, list[int]] = {}
         for name, column in self._of.items():
+            if column.dtype == np.object_:
+                sums[name] = [int(amount) for amount in np.add.reduceat(column, self._starts)]
+                continue
             high, low = (np.add.reduceat(part, self._starts) for part in (column >> 20, column & (2**20 - 1)))
             sums[name] = [(int(above) << 20) + int(below) for above, below in zip(high.tolist(), low.tolist(), strict=True)]
         return [{name: sums[name][group] for name in AMOUNTS} for group in range(self.groups)]
@@ -199,7 +203,8 @@ class GroupedMetrics:
         low, high = np.minimum(np.minimum(a, b), 0), np.maximum(np.maximum(a, b), 0)
         numbers = np.array([self._names.setdefault(f"split {text}", len(self._names)) for text in self._table.texts])
         present = ~host & ((a != 0) | (b != 0))
-        return present, numbers[self._services], pue / UJ_PER_KWH, (0.0 - low) / _SQRT_3, (high - 0.0) / _SQRT_3
+        downwards, upwards = ((0.0 - low).astype(np.float64), (high - 0.0).astype(np.float64))
+        return present, numbers[self._services], pue / UJ_PER_KWH, downwards / _SQRT_3, upwards / _SQRT_3
 
     def _contributions(
         self, slots: Sequence[tuple[NDArray[np.bool_], Ints, Floats, Floats, Floats]]
@@ -261,7 +266,12 @@ class GroupedMetrics:
         return list(zip(*by_quantity, strict=True))  # type: ignore[arg-type]
 
     def impacts(self) -> dict[str, list[float | None]]:
-        """Impacts beside location-based emissions, by group; see `row_metrics.impact_figures`."""
+        """Impacts beside location-based emissions, by group; None where a fact or factor lacks for some of the energy.
+
+        Market-based: E x the contract's factor, with evidence only (GHG Protocol Scope 2, 2015). Water: IT x WUE + E x the water
+        of power plants. ADPe and primary energy: those of the electricity. Embodied: what was spread over reserved time. Cost:
+        E x a dated price, which the operator enters (kind ``electricity_price``, EUR/kWh).
+        """
         total_kwh = _divide(self._whole, UJ_PER_KWH)
         it_kwh = total_kwh - _divide(self._of["facility_uj"], UJ_PER_KWH)
         known = self._is["embodied_known"] > 0
@@ -309,15 +319,20 @@ class GroupedMetrics:
 
 
 def _towards_low_and_high(sensitivity: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """|sensitivity| times the spread towards low and high of the figure; swapped if the sensitivity is negative."""
-    forward = sensitivity >= 0
-    size = np.abs(sensitivity)
-    return size * np.where(forward, low, high), size * np.where(forward, high, low)
+    """|sensitivity| times the spread towards low and high of the figure; swapped if the sensitivity is negative.
+
+    Nothing errs by an unbounded spread if nothing rests on it.
+    """
+    forward, size = sensitivity >= 0, np.abs(sensitivity)
+    downwards, upwards = (np.where(size == 0, 0.0, side) for side in (np.where(forward, low, high), np.where(forward, high, low)))
+    return size * downwards, size * upwards
 
 
-def _divide(amounts: Ints, unit: int) -> Floats:
+def _divide(amounts: Amounts, unit: int) -> Floats:
     """Amounts divided by a unit with a single rounding, as in Python, also above 53 bits."""
-    quotient = amounts / unit
+    if amounts.dtype == np.object_:
+        return np.array([int(amount) / unit for amount in amounts.tolist()], dtype=np.float64)
+    quotient: Floats = amounts / unit
     for index in np.flatnonzero(np.abs(amounts) >= 2**53).tolist():
         quotient[index] = int(amounts[index]) / unit
     return quotient

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from footprint.calendar.periods import BadPeriod, parse_period
+from footprint.calendar.slots import slot_length_us
 from footprint.core.records import FootprintError
-from footprint.core.timestamps import BadTimestamp, from_datetime, parse_instant
+from footprint.core.timestamps import BadTimestamp, format_instant, from_datetime, parse_instant
+from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 
 GROUPS = ("service", "use_case", "model", "device", "host", "site", "charter")
 EVERY = ("hour", "day", "week", "month", "quarter", "year", "all")
@@ -113,8 +118,36 @@ def parse_query(
     )
 
 
-def parse_bound(name: str, text: str | None, zone: ZoneInfo) -> int | None:
-    """An instant [µs] from RFC 3339, Unix seconds, or a date (midnight in ``zone``); None for an empty text.
+def check_bounds(query: Query, zone: ZoneInfo) -> None:
+    """Refuse bounds inside a slot, because figures are stored by slot.
+
+    Raises
+    ------
+    BadQuery
+        If a bound is not the edge of a slot; the message names the two nearest edges.
+    """
+    slot_us = slot_length_us(zone)
+    for name, bound in (("from", query.from_us), ("to", query.to_us)):
+        if bound is not None and bound % slot_us:
+            before = bound - bound % slot_us
+            raise BadQuery(
+                f"{name} {format_instant(bound)} lies inside a slot of {slot_us // US_PER_MINUTE} minutes, the smallest unit of "
+                f"figures; the nearest edges are {format_instant(before)} and {format_instant(before + slot_us)}"
+            )
+
+
+def parse_bound(name: str, text: str | None, zone: ZoneInfo, now_us: int | None = None) -> int | None:
+    """An instant [µs] from a text; None for an empty text.
+
+    Parameters
+    ----------
+    name
+        ``from`` or ``to``: a period such as 2026-Q3 stands for its first edge as ``from`` and its last as ``to``.
+    text
+        RFC 3339, Unix seconds, a date (midnight in ``zone``), a month (2026-10), a quarter (2026-Q3), a year (2026), or a time
+        before now (now-7d, now-30h, now-90m; now), which is rounded outwards to whole slots.
+    now_us
+        The current instant [µs]; the clock by default.
 
     Raises
     ------
@@ -124,9 +157,26 @@ def parse_bound(name: str, text: str | None, zone: ZoneInfo) -> int | None:
     if not text:
         return None
     try:
+        if relative := _RELATIVE.fullmatch(text):
+            return _relative_bound(name, relative, zone, time.time_ns() // 1000 if now_us is None else now_us)
+        if _PERIOD.fullmatch(text):
+            start_us, end_us = parse_period(text).bounds_us(zone)
+            return end_us if name == "to" else start_us
         if len(text) == len("2026-01-01") and text[4] == "-":
             day = datetime.date.fromisoformat(text)
             return from_datetime(datetime.datetime(day.year, day.month, day.day, tzinfo=zone))
         return parse_instant(text)
-    except (BadTimestamp, ValueError) as bad:
+    except (BadTimestamp, BadPeriod, ValueError, OverflowError) as bad:
         raise BadQuery(f"{name} {text!r}: {bad}") from None
+
+
+US_PER_MINUTE = 60 * US_PER_S
+_RELATIVE = re.compile(r"now(?:-(\d{1,6})([mhdw]))?")
+_PERIOD = re.compile(r"\d{4}(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?")
+_UNIT_US = {"m": US_PER_MINUTE, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
+
+
+def _relative_bound(name: str, match: re.Match[str], zone: ZoneInfo, now_us: int) -> int:
+    instant_us = now_us - (int(match[1]) * _UNIT_US[match[2]] if match[1] else 0)
+    slot_us = slot_length_us(zone)
+    return instant_us + -instant_us % slot_us if name == "to" else instant_us - instant_us % slot_us

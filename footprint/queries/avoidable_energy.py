@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from footprint.aggregation.host_day import grain_us
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.config.evaluations import Action
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_HOUR, US_PER_S, kwh_from_uj
+from footprint.figures.dataset import ENERGY_SQL, Dataset
 from footprint.ledger.ledger_view import LedgerView
 from footprint.queries.split_diagnostics import stored_splits
 from footprint.storage.database import Store
@@ -24,7 +26,6 @@ REGISTER_COLUMNS = (*COLUMNS, "owner", "status", "since", "action")
 EMPTY_NIGHTS, EMPTY_WORKING_HOURS = "empty hours, nights and weekends", "empty hours, working time"
 WORKING_HOURS = range(7, 20)  # of Monday to Friday, by the organisation's clock
 _CAUSE_BY_STATUS = {"error": "failed requests", "cancelled": "cancelled requests"}
-_ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 
 
 def avoidable_energy(store: Store, config: Config, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def avoidable_energy(store: Store, config: Config, from_us: int | None, to_us: i
         start = extent[0] if from_us is None else from_us
         end = extent[1] + 1 if to_us is None else to_us
         waste = _empty_hours(view, config, start, end)
-        active_uj = _active_energy(view, start, end)
+        active_uj = _active_energy(view, config.timezone, start, end)
     for (service, cause, use_case), (requests, energy_uj) in _unsuccessful_requests(store, active_uj, start, end).items():
         waste[service, cause, use_case] = (0.0, requests, energy_uj)
     rows = [
@@ -116,14 +117,16 @@ _WasteByCause = dict[tuple[str, str, str], tuple[float, int | None, int]]
 
 
 def _empty_hours(view: LedgerView, config: Config, start_us: int, end_us: int) -> _WasteByCause:
-    rows = view.connection.exec_driver_sql(
-        f"SELECT slot, service_id, use_case_id, SUM({_ENERGY_SQL}) FROM footprint_row "
-        f"WHERE slot >= {start_us // US_PER_S} AND slot < {end_us // US_PER_S} GROUP BY slot, service_id, use_case_id"
-    ).all()
+    rows = Dataset(view.store, view.connection, config.timezone).rows(
+        "energy",
+        start_us // US_PER_S,
+        -(-end_us // US_PER_S),
+        f"SELECT start_s, service, use_case, SUM({ENERGY_SQL}) FROM rows GROUP BY ALL ORDER BY ALL",
+    )
     names = view.store.texts(view.connection, {name_id for row in rows for name_id in row[1:3]})
     busy = {(slot, service) for slot, service, use_case, _ in rows if names[use_case] not in (IDLE_NAME, UNATTRIBUTED_NAME)}
     totals: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0, 0])
-    slot_hours = grain_us(config) / US_PER_HOUR
+    slot_hours = slot_length_us(config.timezone) / US_PER_HOUR
     for slot, service, use_case, energy in rows:
         if names[use_case] != IDLE_NAME or (slot, service) in busy:
             continue
@@ -138,12 +141,13 @@ def _empty_hours(view: LedgerView, config: Config, start_us: int, end_us: int) -
 _ActiveEnergy = dict[tuple[int, str, str, str, str], int]  # UTC day, host, service, use case, model -> µJ
 
 
-def _active_energy(view: LedgerView, start_us: int, end_us: int) -> _ActiveEnergy:
-    rows = view.connection.exec_driver_sql(
-        f"SELECT slot / 86400, host_id, service_id, use_case_id, model_id, SUM({_ENERGY_SQL}) FROM footprint_row "
-        f"WHERE slot >= {start_us // US_PER_S} AND slot < {end_us // US_PER_S} "
-        "GROUP BY slot / 86400, host_id, service_id, use_case_id, model_id"
-    ).all()
+def _active_energy(view: LedgerView, zone: ZoneInfo, start_us: int, end_us: int) -> _ActiveEnergy:
+    rows = Dataset(view.store, view.connection, zone).rows(
+        "energy",
+        start_us // US_PER_S,
+        -(-end_us // US_PER_S),
+        f"SELECT start_s // 86400, host, service, use_case, model, SUM({ENERGY_SQL}) FROM rows GROUP BY ALL ORDER BY ALL",
+    )
     names = view.store.texts(view.connection, {name_id for row in rows for name_id in row[1:5]})
     return {(int(row[0]), *(names[name_id] for name_id in row[1:5])): int(row[5]) for row in rows}  # type: ignore[misc]
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.aggregation.host_day import grain_us
 from footprint.aggregation.shard_comparison import ShardComparison
 from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S, kwh_from_uj
+from footprint.figures.dataset import Dataset
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
@@ -66,7 +67,7 @@ def energy_balance(
         is computed; ``state`` is open where figures contradict readings, else pending where ``pending_days`` wait to be computed,
         at the longest since ``pending_since``; ``reason`` says why it does not close.
     """
-    grain = grain_us(config)
+    grain = slot_length_us(config.timezone)
     with store.read() as connection:
         view = LedgerView(store, connection)
         extent = view.extent_us()
@@ -75,9 +76,9 @@ def energy_balance(
         start = extent[0] if from_us is None else from_us
         end = extent[1] + 1 if to_us is None else to_us
         start, end = start - start % grain, end + -end % grain
-        bounds = f"slot >= {start // US_PER_S} AND slot < {end // US_PER_S}"
-        measured = _measured_energy(view, bounds)
-        attributed = _attributed_energy(view, bounds)
+        dataset, bounds_s = Dataset(store, connection, config.timezone), (start // US_PER_S, end // US_PER_S)
+        measured = _measured_energy(view, dataset, bounds_s)
+        attributed = _attributed_energy(view, dataset, bounds_s)
         comparison = ShardComparison(store, connection, config, book or load_factor_book(store))
         stale = comparison.outdated_days(sorted(view.streams()), start // US_PER_DAY, (end - 1) // US_PER_DAY)
         since_us = waiting_since_us(connection) if stale else None
@@ -114,15 +115,13 @@ def energy_balance(
     return rows
 
 
-def _measured_energy(view: LedgerView, bounds: str) -> dict[str, tuple[int, int | None]]:
+def _measured_energy(view: LedgerView, dataset: Dataset, bounds_s: tuple[int, int]) -> dict[str, tuple[int, int | None]]:
     """Meter energy by host [µJ]: of the parts, and of a whole-server meter (None if there is none)."""
     walls = {
         (host, stream.device) for host, streams in view.streams().items() for stream in streams if stream.component == "host"
     }
     measured: dict[str, tuple[int, int | None]] = {}
-    rows = view.connection.exec_driver_sql(
-        f"SELECT host_id, device_id, SUM(energy_uj) FROM footprint_seen WHERE {bounds} GROUP BY host_id, device_id, slot / 86400"
-    ).all()
+    rows = dataset.rows("coverage", *bounds_s, "SELECT host, device, SUM(energy_uj) FROM rows GROUP BY ALL ORDER BY ALL")
     names = view.store.texts(view.connection, {name_id for row in rows for name_id in row[:2]})
     for host_id, device_id, energy in rows:
         host, device = names[host_id], names[device_id]
@@ -131,23 +130,20 @@ def _measured_energy(view: LedgerView, bounds: str) -> dict[str, tuple[int, int 
     return measured
 
 
-def _attributed_energy(view: LedgerView, bounds: str) -> dict[str, dict[str, int]]:
+def _attributed_energy(view: LedgerView, dataset: Dataset, bounds_s: tuple[int, int]) -> dict[str, dict[str, int]]:
     """Energy of the rows by host [µJ]: services, idle, unattributed, and unseen (device ``(host)``).
 
-    Reads every row, not the rollups, so that a manually changed row is detected. Sums by slot first, the order of the rows.
+    Reads every row, not the sums of days and months, so that a changed row is detected.
     """
     name, energy = table(schema.Name), "active_uj + idle_uj + host_uj"
-    statement = select(name.c.text, name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))
-    name_ids = {row.text: int(row.id) for row in view.connection.execute(statement)}
+    reserved = select(name.c.text, name.c.id).where(name.c.text.in_((IDLE_NAME, UNATTRIBUTED_NAME)))
+    name_ids = {row.text: int(row.id) for row in view.connection.execute(reserved)}
     idle, unattributed = (
-        f"SUM(CASE WHEN use_case_id = {name_ids.get(use_case, -1)} THEN {energy} ELSE 0 END)"
+        f"SUM(CASE WHEN use_case = {name_ids.get(use_case, -1)} THEN {energy} ELSE 0 END)"
         for use_case in (IDLE_NAME, UNATTRIBUTED_NAME)
     )
-    rows = view.connection.exec_driver_sql(
-        "SELECT host_id, device_id, SUM(whole), SUM(idle), SUM(unattributed) FROM ("
-        f"SELECT slot, host_id, device_id, SUM({energy}) AS whole, {idle} AS idle, {unattributed} AS unattributed "
-        f"FROM footprint_row WHERE {bounds} GROUP BY slot, host_id, device_id) AS slots GROUP BY host_id, device_id, slot / 86400"
-    ).all()
+    statement = f"SELECT host, device, SUM({energy}), {idle}, {unattributed} FROM rows GROUP BY ALL ORDER BY ALL"
+    rows = dataset.rows("energy", *bounds_s, statement)
     names = view.store.texts(view.connection, {name_id for row in rows for name_id in row[:2]})
     attributed: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for host_id, device_id, *amounts in rows:

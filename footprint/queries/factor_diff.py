@@ -12,6 +12,7 @@ from typing import Any
 from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY, kwh_from_uj
+from footprint.figures.dataset import ENERGY_SQL, Dataset
 from footprint.figures.energy_cells import load_bases
 from footprint.figures.query import BadQuery
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor
@@ -57,7 +58,6 @@ _FIGURE_BY_KIND = {
     "primary_energy": "primary_energy_mj",
     "electricity_price": "cost_eur",
 }
-_ENERGY_SQL = "r.active_uj + r.idle_uj + r.host_uj + r.facility_uj"
 
 
 def revised_figures(store: Store, config: Config, before: FactorBook, after: FactorBook) -> list[dict[str, Any]]:
@@ -76,9 +76,12 @@ def revised_figures(store: Store, config: Config, before: FactorBook, after: Fac
     """
     with store.read() as connection:
         view = LedgerView(store, connection)
-        rows = connection.exec_driver_sql(
-            f"SELECT r.slot / 86400, r.basis_id, SUM({_ENERGY_SQL}) FROM footprint_row r GROUP BY r.slot / 86400, r.basis_id"
-        ).all()
+        dataset = Dataset(store, connection, config.timezone)
+        extent = dataset.extent_s()
+        if extent is None:
+            return []
+        statement = f"SELECT start_s // 86400, basis, SUM({ENERGY_SQL}) FROM rows GROUP BY ALL ORDER BY ALL"
+        rows = dataset.rows("energy", *extent, statement)
         bases = load_bases(view, {int(row[1]) for row in rows})
     changed: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: [set(), 0])
     for day, basis_id, energy in rows:

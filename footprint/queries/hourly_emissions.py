@@ -10,6 +10,7 @@ from footprint.calendar.ranges import split_by_period, widen_to_months
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import S_PER_HOUR, UJ_PER_KWH, US_PER_HOUR, US_PER_S
+from footprint.figures.dataset import ENERGY_SQL, Dataset
 from footprint.figures.energy_cells import load_bases
 from footprint.figures.query import BadQuery, Query
 from footprint.impact.hourly_intensity import HourlyIntensity, hourly_intensity
@@ -21,7 +22,6 @@ from footprint.storage.database import Store
 COLUMNS = ("period_start", "period_end", "series", "energy_kwh", "co2e_hourly_g", "mean_g_per_kwh", "filled_share", "flags")
 GROUPS = ("service", "use_case", "model", "device", "host", "charter", "site")
 _NAME_COLUMNS = ("service", "use_case", "model", "device", "host", "charter")
-_ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 
 
 def hourly_emissions(
@@ -65,11 +65,13 @@ def hourly_emissions(
         end = extent[1] + 1 if query.to_us is None else query.to_us
         # Whole hours: an hour belongs to the period in which it starts.
         start, end = start - start % US_PER_HOUR, end + -end % US_PER_HOUR
-        columns = ", ".join(f"{name}_id" for name in _NAME_COLUMNS)
-        rows = connection.exec_driver_sql(
-            f"SELECT slot / {S_PER_HOUR}, basis_id, {columns}, SUM({_ENERGY_SQL}) FROM footprint_row "
-            f"WHERE slot >= {start // US_PER_S} AND slot < {end // US_PER_S} GROUP BY slot / {S_PER_HOUR}, basis_id, {columns}"
-        ).all()
+        columns = ", ".join(_NAME_COLUMNS)
+        rows = Dataset(store, connection, config.timezone).rows(
+            "energy",
+            start // US_PER_S,
+            end // US_PER_S,
+            f"SELECT start_s // {S_PER_HOUR}, basis, {columns}, SUM({ENERGY_SQL}) FROM rows GROUP BY ALL ORDER BY ALL",
+        )
         texts_by_id = store.texts(connection, {name_id for row in rows for name_id in row[2:8]})
         bases = load_bases(view, {int(row[1]) for row in rows})
     zones = {basis.zone for basis in bases.values()}

@@ -12,7 +12,8 @@ from typing import Any
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.figures.coverage import CoverageIndex
-from footprint.figures.row_metrics import energy_figures, impact_figures, quality_letter, requests_figures
+from footprint.figures.metrics import GroupedMetrics
+from footprint.figures.row_metrics import figures_from_sums, quality_letter, requests_figures
 from footprint.impact.embodied import embodied_ug_per_s
 from footprint.impact.indicators import INDICATORS, INVENTORY
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -68,7 +69,7 @@ METHODS: tuple[Method, ...] = (
                 "explains stays in sight, unattributed."
             ),
         ),
-        energy_figures,
+        figures_from_sums,
         "E = (actif + au repos + reste du serveur) x PUE",
     ),
     Method(
@@ -100,7 +101,7 @@ METHODS: tuple[Method, ...] = (
             "L’énergie, fois l’intensité moyenne de l’année du réseau électrique du lieu. Sans la fabrication.",
             "Energy times the yearly average intensity of the grid of the place. Without the making of machines.",
         ),
-        energy_figures,
+        figures_from_sums,
     ),
     Method(
         ("co2e_market_g",),
@@ -112,7 +113,7 @@ METHODS: tuple[Method, ...] = (
             "L’énergie, fois le facteur d’un contrat dont la preuve est déclarée ; vide sans preuve.",
             "Energy times the factor of a contract whose evidence is declared; empty without evidence.",
         ),
-        impact_figures,
+        GroupedMetrics.impacts,
         "E x facteur du contrat",
     ),
     Method(
@@ -143,7 +144,7 @@ METHODS: tuple[Method, ...] = (
             "Sur site : énergie informatique fois WUE. Hors site : eau des centrales électriques, dont les sources se contredisent.",
             "On site: IT energy times WUE. Off site: water of power plants, on which sources disagree.",
         ),
-        impact_figures,
+        GroupedMetrics.impacts,
         "IT x WUE + E x eau des centrales",
     ),
     Method(
@@ -156,7 +157,7 @@ METHODS: tuple[Method, ...] = (
             "De l’électricité seule ; vide où aucun facteur n’est connu. La fabrication des machines n’y est pas.",
             "Of electricity alone; empty where no factor is known. The making of machines is not in it.",
         ),
-        impact_figures,
+        GroupedMetrics.impacts,
         "E x facteur de la zone",
     ),
     Method(
@@ -169,7 +170,7 @@ METHODS: tuple[Method, ...] = (
             "L’énergie, fois un prix daté que l’exploitant a saisi ; vide sans prix.",
             "Energy times a dated price that the operator entered; empty without one.",
         ),
-        impact_figures,
+        GroupedMetrics.impacts,
         "E x prix daté",
     ),
     Method(

@@ -15,7 +15,6 @@ from footprint.core.units import UG_PER_G, UJ_PER_KWH
 from footprint.figures.cell_table import AMOUNTS
 from footprint.figures.engine import open_result
 from footprint.figures.query import Query
-from footprint.figures.row_metrics import impact_figures
 from footprint.impact.factor_book import FactorBook, MissingFactor
 from footprint.impact.operational import operational_g
 from footprint.ledger.factor_store import load_factor_book
@@ -53,7 +52,9 @@ def sensitivity(store: Store, config: Config, query: Query, now_us: int) -> list
                 "period_start": format_instant(start),
                 "period_end": format_instant(end),
             }
-            for figure, variant, value, published, source in _variants(config, book, group.cells, start):
+            for figure, variant, value, published, source in _variants(
+                config, book, group.cells, start, result.impact(group, "water_l")
+            ):
                 ratio = value / published if value is not None and published else None
                 rows.append(
                     {
@@ -70,7 +71,7 @@ def sensitivity(store: Store, config: Config, query: Query, now_us: int) -> list
 
 
 def _variants(
-    config: Config, book: FactorBook, cells: _Cells, at_us: int
+    config: Config, book: FactorBook, cells: _Cells, at_us: int, water_l: float | None
 ) -> Iterator[tuple[str, str, float | None, float | None, str]]:
     by_basis = [(key.basis, dict(zip(AMOUNTS, amounts, strict=True))) for key, amounts in cells]
     energies = [
@@ -90,7 +91,7 @@ def _variants(
         sources = "; ".join(sorted({f"{factor.value:g} {factor.unit}: {factor.source}" for factor in factors.values()}))
         yield "co2e_location_g", kind, value, published, sources
     yield from _lifetime_variants(config, energies, at_us)
-    yield from _water_variants(cells, energies)
+    yield from _water_variants(water_l, energies)
 
 
 def _lifetime_variants(
@@ -112,8 +113,9 @@ def _lifetime_variants(
         yield "embodied_g", f"life of {lifetime_years:g} years", value, published, "assumption embodied_lifetime"
 
 
-def _water_variants(cells: _Cells, energies: Sequence[Any]) -> Iterator[tuple[str, str, float | None, float | None, str]]:
-    published = impact_figures(cells)["water_l"]
+def _water_variants(
+    published: float | None, energies: Sequence[Any]
+) -> Iterator[tuple[str, str, float | None, float | None, str]]:
     if published is None:
         return
     for bound, variant in ((1, "low"), (2, "high")):

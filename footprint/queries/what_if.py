@@ -17,7 +17,7 @@ from footprint.core.units import UG_PER_G, kwh_from_uj
 from footprint.figures.cell_table import AMOUNTS
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import BadQuery, Query
-from footprint.figures.row_metrics import added_by_uplift, budgets
+from footprint.figures.row_metrics import added_by_uplift
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -117,7 +117,7 @@ def parameter_scenario(
                     **dict(zip(query.group, names, strict=True)),
                     "period_start": format_instant(start),
                     "period_end": format_instant(end),
-                    **_group_scenario(group.cells, config, book, parameters, start, budgets(group.cells, apart=result.apart)[0]),
+                    **_group_scenario(group.cells, config, book, parameters, start, result.budgets(group)[0]),
                     "formula": FORMULA,
                     "label": LABEL,
                 }

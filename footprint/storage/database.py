@@ -119,7 +119,8 @@ class Store:
     def _prepare(self, demo: bool | None) -> None:
         try:
             with self.begin() as connection:
-                if "meta" in inspect(connection).get_table_names():
+                tables = inspect(connection).get_table_names()
+                if "meta" in tables:
                     self._migrate(connection)
                 else:
                     SQLModel.metadata.create_all(connection)
@@ -127,6 +128,10 @@ class Store:
                 if demo is not None:
                     self.insert_new(connection, schema.Meta, [{"key": "demo", "value": str(int(demo))}])
                 self._check_demo(self.meta(connection), demo)
+            if "footprint_row" in tables:
+                from footprint.storage.figure_conversion import convert_figures  # noqa: PLC0415 - needed once
+
+                convert_figures(self)
         except DBAPIError as bad:
             self.close()
             raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None

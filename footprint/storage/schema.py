@@ -375,6 +375,7 @@ class Shard(SQLModel, table=True):
     provisional: bool
     facts: str
     notes: str = "[]"
+    digest: str = ""  # of the canonical rows of its figures
 
 
 class BasisRow(SQLModel, table=True):
@@ -387,198 +388,39 @@ class BasisRow(SQLModel, table=True):
     content: str
 
 
-class FigureRow(SQLModel, table=True):
-    """Energy of one (host, device, service, use case, model) in one slot: four additive parts [µJ]; embodied emissions [µg]."""
+class FigureBlock(SQLModel, table=True):
+    """A packed block of figures, immutable but for ``dead``: its parts stand in ``figure_part``.
 
-    __tablename__ = "footprint_row"
-    __table_args__ = (Index("footprint_row_shard", "shard_id"), {"sqlite_with_rowid": False})
-
-    slot: int = _big(key=True)
-    host_id: int = _big(key=True)
-    device_id: int = _big(key=True)
-    service_id: int = _big(key=True)
-    use_case_id: int = _big(key=True)
-    model_id: int = _big(key=True)
-    basis_id: int = _big(key=True)
-    charter_id: int = _big()
-    active_uj: int = _big()
-    idle_uj: int = _big()
-    host_uj: int = _big()
-    facility_uj: int = _big()
-    spread_a_uj: int = _big()
-    spread_b_uj: int = _big()
-    modelled_uj: int = _big()
-    grade_b_uj: int = _big()
-    grade_c_uj: int = _big()
-    embodied_ug: int = _big()
-    shard_id: int = _big()
-
-
-class Count(SQLModel, table=True):
-    """Requests and tokens of one (service, use case, model) that ended in one slot; unknown token counts are NULL."""
-
-    __tablename__ = "footprint_count"
-    __table_args__ = (Index("footprint_count_shard", "shard_id"), {"sqlite_with_rowid": False})
-
-    slot: int = _big(key=True)
-    service_id: int = _big(key=True)
-    use_case_id: int = _big(key=True)
-    model_id: int = _big(key=True)
-    charter_id: int = _big()
-    requests: int = _big()
-    input_tokens: int | None = _big(nullable=True)
-    cached_input_tokens: int | None = _big(nullable=True)
-    output_tokens: int | None = _big(nullable=True)
-    shard_id: int = _big()
-
-
-class Straddle(SQLModel, table=True):
-    """A window of several requests that spans slots: queries divide it over their periods in proportion to time.
-
-    ``crosses`` is the largest boundary within it, in the zone of the roll-ups: 0 none, 1 a midnight, 2 the end of a month.
+    ``tier``: 0 one shard, 1 all shards of a UTC day, 2 the sums of a month of the organisation's zone. ``first_s`` and ``last_s``
+    bound its slots [s]. ``zone`` identifies the zone whose days its sums follow ("" without sums). ``dead`` lists shards whose rows
+    another block replaces (JSON).
     """
 
-    __tablename__ = "footprint_straddle"
-    __table_args__ = (Index("footprint_straddle_end", "crosses", "end_us"), Index("footprint_straddle_shard", "shard_id"))
+    __tablename__ = "figure_block"
+    __table_args__ = (
+        Index("figure_block_extent", "last_s", "first_s"),
+        Index("figure_block_shard", "shard_id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = _number()
-    start_us: int = _big()
-    end_us: int = _big()
-    service_id: int = _big()
-    use_case_id: int = _big()
-    model_id: int = _big()
-    charter_id: int = _big()
-    requests: int = _big()
-    input_tokens: int | None = _big(nullable=True)
-    cached_input_tokens: int | None = _big(nullable=True)
-    output_tokens: int | None = _big(nullable=True)
-    shard_id: int = _big()
-    crosses: int = _big()
+    tier: int = _big()
+    shard_id: int = _big()  # 0 for a block of several shards
+    first_s: int = _big()
+    last_s: int = _big()
+    zone: str
+    digest: str
+    dead: str = ""
 
 
-class Seen(SQLModel, table=True):
-    """Coverage of one device in a slot: time measured, bridged by its counter, and modelled [µs]."""
+class FigurePart(SQLModel, table=True):
+    """One part of a block: a compressed Arrow record batch (see `figure_blocks`)."""
 
-    __tablename__ = "footprint_seen"
-    __table_args__ = (Index("footprint_seen_shard", "shard_id"), {"sqlite_with_rowid": False})
+    __tablename__ = "figure_part"
 
-    slot: int = _big(key=True)
-    host_id: int = _big(key=True)
-    device_id: int = _big(key=True)
-    first_us: int = _big()
-    last_us: int = _big()
-    measured_us: int = _big()
-    bridged_us: int = _big()
-    modelled_us: int = _big()
-    energy_uj: int = _big()
-    shard_id: int = _big()
-
-
-class RowSum(SQLModel, table=True):
-    """Rows of one host summed over a day or a month of the organisation's zone that starts at ``start`` [s].
-
-    ``level``: 1 day, 2 month, by use case; 3 day, 4 month, all use cases together (``use_case_id`` 0, except for idle and
-    unattributed energy). ``divided`` counts the rows with energy that a model divided.
-    """
-
-    __tablename__ = "footprint_row_sum"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    level: int = _big(key=True)
-    start: int = _big(key=True)
-    host_id: int = _big(key=True)
-    device_id: int = _big(key=True)
-    service_id: int = _big(key=True)
-    use_case_id: int = _big(key=True)
-    model_id: int = _big(key=True)
-    charter_id: int = _big(key=True)
-    basis_id: int = _big(key=True)
-    active_uj: int = _big()
-    idle_uj: int = _big()
-    host_uj: int = _big()
-    facility_uj: int = _big()
-    spread_a_uj: int = _big()
-    spread_b_uj: int = _big()
-    modelled_uj: int = _big()
-    grade_b_uj: int = _big()
-    grade_c_uj: int = _big()
-    embodied_ug: int = _big()
-    divided: int = _big()
-
-
-class CountSum(SQLModel, table=True):
-    """Counts of one service over a day or a month, ``level`` as in ``RowSum``, including the windows entirely within it."""
-
-    __tablename__ = "footprint_count_sum"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    level: int = _big(key=True)
-    start: int = _big(key=True)
-    service_id: int = _big(key=True)
-    use_case_id: int = _big(key=True)
-    model_id: int = _big(key=True)
-    charter_id: int = _big(key=True)
-    requests: int = _big()
-    input_tokens: int | None = _big(nullable=True)
-    cached_input_tokens: int | None = _big(nullable=True)
-    output_tokens: int | None = _big(nullable=True)
-
-
-class SeenSum(SQLModel, table=True):
-    """Coverage of one device over a day (``level`` 1) or a month (2); ``gap_us`` is the longest gap between two days."""
-
-    __tablename__ = "footprint_seen_sum"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    level: int = _big(key=True)
-    start: int = _big(key=True)
-    host_id: int = _big(key=True)
-    device_id: int = _big(key=True)
-    first_us: int = _big()
-    last_us: int = _big()
-    measured_us: int = _big()
-    bridged_us: int = _big()
-    modelled_us: int = _big()
-    energy_uj: int = _big()
-    gap_us: int = _big()
-
-
-class HourSum(SQLModel, table=True):
-    """Energy [mJ] of a day by hour of the organisation's clock; NULL: no row starts in it. ``level`` 1 or 3 as in ``RowSum``."""
-
-    __tablename__ = "footprint_hour_sum"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    level: int = _big(key=True)
-    start: int = _big(key=True)
-    host_id: int = _big(key=True)
-    service_id: int = _big(key=True)
-    use_case_id: int = _big(key=True)
-    model_id: int = _big(key=True)
-    h00: int | None = _big(nullable=True)
-    h01: int | None = _big(nullable=True)
-    h02: int | None = _big(nullable=True)
-    h03: int | None = _big(nullable=True)
-    h04: int | None = _big(nullable=True)
-    h05: int | None = _big(nullable=True)
-    h06: int | None = _big(nullable=True)
-    h07: int | None = _big(nullable=True)
-    h08: int | None = _big(nullable=True)
-    h09: int | None = _big(nullable=True)
-    h10: int | None = _big(nullable=True)
-    h11: int | None = _big(nullable=True)
-    h12: int | None = _big(nullable=True)
-    h13: int | None = _big(nullable=True)
-    h14: int | None = _big(nullable=True)
-    h15: int | None = _big(nullable=True)
-    h16: int | None = _big(nullable=True)
-    h17: int | None = _big(nullable=True)
-    h18: int | None = _big(nullable=True)
-    h19: int | None = _big(nullable=True)
-    h20: int | None = _big(nullable=True)
-    h21: int | None = _big(nullable=True)
-    h22: int | None = _big(nullable=True)
-    h23: int | None = _big(nullable=True)
+    block_id: int = _big(key=True)
+    part: str = Field(primary_key=True)
+    content: bytes
 
 
 class Event(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""Benchmarks of page queries on a large store: against plain SQL over the same sums, and by length of the range."""
+"""Benchmarks of page queries on a large store: against DuckDB's own SQL over one file of the same rows, and by length of the range."""
 
 from __future__ import annotations
 
@@ -7,27 +7,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from footprint.calendar.rollup_ranges import local_day, midnight_s
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from footprint.calendar.calendar_ranges import local_day, midnight_s
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.figures import Query, run_query
+from footprint.figures.cell_table import AMOUNTS
+from footprint.figures.dataset import Dataset
 from footprint.storage.database import Store
 from tests.benchmarks.large import build
 
 DAYS, SERVICES, USES = 120, 50, 20
 REPEATS = 5
-SUMS = (
-    "active_uj",
-    "idle_uj",
-    "host_uj",
-    "facility_uj",
-    "spread_a_uj",
-    "spread_b_uj",
-    "modelled_uj",
-    "grade_b_uj",
-    "grade_c_uj",
-    "embodied_ug",
-)
 
 
 def rows(days: int = DAYS) -> list[tuple[str, float, float | None]]:
@@ -35,7 +29,7 @@ def rows(days: int = DAYS) -> list[tuple[str, float, float | None]]:
     with tempfile.TemporaryDirectory() as name:
         store, config, now_us = build(Path(name) / "footprint.db", days, SERVICES, USES)
         try:
-            return [*_against_sql(store, config, now_us), *_windows(store, config, now_us)]
+            return [*_against_sql(store, config, now_us, Path(name) / "rows.parquet"), *_windows(store, config, now_us)]
         finally:
             store.close()
 
@@ -56,37 +50,32 @@ def _at(config: Config, now_us: int, days: int) -> int:
     return midnight_s(zone, local_day(zone, now_us // US_PER_S) - days) * US_PER_S
 
 
-def _against_sql(store: Store, config: Config, now_us: int) -> list[tuple[str, float, float | None]]:
-    """Page queries over 30 days against plain SQL over the same sums."""
+def _against_sql(store: Store, config: Config, now_us: int, file: Path) -> list[tuple[str, float, float | None]]:
+    """Page queries over 30 days against DuckDB over one Parquet file of the same rows, sorted by slot."""
     since = _at(config, now_us, 30)
+    with store.read() as connection:
+        tables = Dataset(store, connection, config.timezone).sources(
+            "energy", [(0, since // US_PER_S, now_us // US_PER_S)], slots_only=True
+        )
+    pq.write_table(pa.concat_tables([table for table, _ in tables]).sort_by("start_s"), file, compression="zstd")
+    day = "start_s // 86400"
     queries = {
-        "total": (Query(from_us=since), 3, "service_id, use_case_id, basis_id"),
-        "by day": (Query(from_us=since, every="day"), 3, "start, service_id, use_case_id, basis_id"),
-        "by service": (Query(("service",), from_us=since), 3, "service_id, use_case_id, basis_id"),
-        "by use case": (Query(("use_case",), from_us=since), 1, "service_id, use_case_id, basis_id"),
-        "by host and day": (Query(("host",), "day", since), 3, "start, service_id, use_case_id, basis_id"),
-        "of one service by day": (
-            Query((), "day", since, where=(("service", "service-07"),)),
-            3,
-            "start, service_id, use_case_id, basis_id",
-        ),
+        "total": (Query(from_us=since), "service, basis"),
+        "by day": (Query(from_us=since, every="day"), f"{day}, service, basis"),
+        "by service": (Query(("service",), from_us=since), "service, basis"),
+        "by use case": (Query(("use_case",), from_us=since), "service, use_case, basis"),
+        "by host and day": (Query(("host",), "day", since), f"{day}, service, basis"),
+        "of one service by day": (Query((), "day", since, where=(("service", "service-07"),)), f"{day}, service, basis"),
     }
     ratios: list[tuple[str, float, float | None]] = []
-    for name, (page_query, level, keys) in queries.items():
-        sums = ", ".join(f"SUM({column})" for column in SUMS)
-        where = f"level = {level} AND start >= {since // US_PER_S}"
-        statement = f"SELECT {keys}, {sums} FROM footprint_row_sum WHERE {where} GROUP BY {keys}"
-        peer = best(lambda statement=statement: _bare(store, statement))
-        ours = best(lambda page_query=page_query: run_query(store, config, page_query, now_us))
-        ratios.append((f"30 days, {name} / bare SQL on the sums", ours, peer))
+    sums = ", ".join(f"SUM({column})" for column in AMOUNTS)
+    with duckdb.connect(config={"threads": 2}) as peer:
+        for name, (page_query, keys) in queries.items():
+            statement = f"SELECT {keys}, {sums} FROM '{file}' WHERE start_s >= {since // US_PER_S} GROUP BY ALL"
+            theirs = best(lambda statement=statement: peer.execute(statement).fetchall())
+            ours = best(lambda page_query=page_query: run_query(store, config, page_query, now_us))
+            ratios.append((f"30 days, {name} / DuckDB on one file of the rows", ours, theirs))
     return ratios
-
-
-def _bare(store: Store, statement: str) -> int:
-    with store.read() as connection:
-        cursor = connection.connection.cursor()
-        cursor.execute(statement)
-        return len(cursor.fetchall())
 
 
 def _windows(store: Store, config: Config, now_us: int) -> list[tuple[str, float, float | None]]:

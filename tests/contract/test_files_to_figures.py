@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from footprint.core.timestamps import format_instant
+from footprint.figures import BadQuery
 from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
@@ -77,13 +79,22 @@ def test_the_four_parts_sum_to_the_energy_and_bounds_hold_it(walked: tuple[Store
         assert row["quality"] in {"A", "B", "C"}
 
 
-def test_cutting_at_any_instant_keeps_the_sum(walked: tuple[Store, list[str]]) -> None:
+def test_cutting_at_any_slot_keeps_the_sum(walked: tuple[Store, list[str]]) -> None:
     store, lines = walked
-    cut_us = (START_S + 5000) * 1_000_000 + 123_457
-    before, after = query_rows(store, config(), to_us=cut_us), query_rows(store, config(), from_us=cut_us)
-    assert before[0]["energy_kwh"] + after[0]["energy_kwh"] == pytest.approx(expected_kwh(lines), rel=1e-9)
-    assert before[0]["requests"] + after[0]["requests"] == 300
-    assert before[0]["coverage"] == pytest.approx(1.0, abs=1e-6)
+    for hours in (1, 2):
+        cut_us = (START_S // 3600 + hours) * 3_600_000_000
+        before, after = query_rows(store, config(), to_us=cut_us), query_rows(store, config(), from_us=cut_us)
+        assert before[0]["energy_kwh"] + after[0]["energy_kwh"] == pytest.approx(expected_kwh(lines), rel=1e-9)
+        assert before[0]["requests"] + after[0]["requests"] == 300
+        assert before[0]["coverage"] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["from_us", "to_us"])
+def test_a_bound_inside_a_slot_is_refused_with_the_nearest_edges(walked: tuple[Store, list[str]], name: str) -> None:
+    hour_us = START_S // 3600 * 3_600_000_000
+    edges = f"{format_instant(hour_us)} and {format_instant(hour_us + 3_600_000_000)}"
+    with pytest.raises(BadQuery, match=edges):
+        query_rows(walked[0], config(), **{name: hour_us + 123_457})
 
 
 def test_requests_are_counted_once_and_not_in_rows_of_nobody(walked: tuple[Store, list[str]]) -> None:

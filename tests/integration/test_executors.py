@@ -44,20 +44,14 @@ def cluster() -> Iterator[str]:
 
 
 def rows(store: Store) -> list[tuple[object, ...]]:
-    """All computed rows, with names instead of row numbers."""
+    """Digests of all computed figures, splits and statistics, which do not depend on numbers of the store."""
+    shard = table(schema.Shard)
     with store.read() as connection:
-        figure_rows = connection.execute(select(table(schema.FigureRow))).all()
-        names = ("host_id", "device_id", "service_id", "use_case_id", "model_id", "charter_id")
-        texts = store.texts(connection, {getattr(row, name) for row in figure_rows for name in names})
-        bases = {row.id: row.content for row in connection.execute(select(table(schema.BasisRow)))}
-        columns = [c.name for c in table(schema.FigureRow).columns if c.name not in (*names, "basis_id", "shard_id")]
-        named_rows = [
-            (*(texts[getattr(row, name)] for name in names), bases[row.basis_id], *(getattr(row, name) for name in columns))
-            for row in figure_rows
-        ]
+        figures = [tuple(row) for row in connection.execute(select(shard.c.members, shard.c.day, shard.c.digest))]
         splits = [row.content for row in connection.execute(select(table(schema.SplitRow)))]
         statistics = [(row.stream_key, row.day, row.content) for row in connection.execute(select(table(schema.Statistics)))]
-    return [*sorted(named_rows), *sorted(splits), *sorted(statistics)]  # type: ignore[list-item]
+    assert all(digest for _, _, digest in figures)
+    return [*sorted(figures), *sorted(splits), *sorted(statistics)]  # type: ignore[list-item]
 
 
 def fresh(path: Path) -> Store:

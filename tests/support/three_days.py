@@ -19,7 +19,7 @@ QUERIES = [
     Query(group=("use_case", "service"), every="day"),
     Query(group=("host", "device")),
     Query(group=("service",), every="hour", view="full"),
-    Query(group=("use_case",), from_us=(START + 20_001) * 1_000_000, to_us=(START + 100_003) * 1_000_000),
+    Query(group=("use_case",), from_us=(START // 3600 + 6) * 3_600_000_000, to_us=(START // 3600 + 28) * 3_600_000_000),
 ]
 
 

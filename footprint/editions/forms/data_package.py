@@ -54,6 +54,8 @@ PRINTED_COLUMNS = ("figure_id", "label", "cell", "period", "shown", "quality", "
 _DIMENSIONS = {"geo": "site", "service": "service", "use_case": "use_case", "model": "model", "charter_status": "charter"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _NAMES_OF_0_1 = (
+    ("footprint.figures.row_metrics.figures_from_sums", "footprint.querying.figures.energy_figures"),
+    ("footprint.figures.metrics.GroupedMetrics.impacts", "footprint.querying.figures.impact_figures"),
     ("footprint.figures.row_metrics.", "footprint.querying.figures."),
     ("footprint.figures.coverage.CoverageIndex.", "footprint.querying.coverage.Watch."),
     ("footprint.impact.indicators", "footprint.impact.scores"),

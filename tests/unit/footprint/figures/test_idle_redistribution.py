@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from footprint.aggregation.calculation_basis import basis_at
 from footprint.attribution.largest_remainder import split_integer
 from footprint.config import parse_config
-from footprint.figures.cell_table import AMOUNTS, CellKey, Cells, chunk_from_cells, merge_chunks
+from footprint.figures.cell_table import AMOUNTS, NAME_COLUMNS, CellKey, CellTable, build_table
 from footprint.figures.idle_redistribution import Weights, redistribute_idle
 from footprint.impact.factor_book import shipped_book
 
@@ -43,6 +43,17 @@ _WEIGHTS = st.dictionaries(
     max_size=4,
 )
 MONTHS = (0, 0, 1, 1)
+Cells = dict[CellKey, list[int]]
+
+
+def table_of(cells: Cells) -> CellTable:
+    names = {}
+    for name in NAME_COLUMNS:
+        texts = [getattr(key, name) for key in cells]
+        names[name] = np.arange(len(texts)), texts
+    amounts = np.array(list(cells.values()), dtype=np.int64)
+    period, divided = np.array([key.period for key in cells]), np.zeros(len(cells), dtype=np.int64)
+    return build_table(period, names, (np.arange(len(cells)), [key.basis for key in cells]), amounts, divided)
 
 
 def one_by_one(cells: Cells, weights: Weights) -> Cells:
@@ -60,6 +71,15 @@ def one_by_one(cells: Cells, weights: Weights) -> Cells:
 
 @given(_CELLS, _WEIGHTS)
 def test_idle_is_divided_as_cell_by_cell_and_every_amount_keeps_its_sum(cells: Cells, weights: Weights) -> None:
-    table = redistribute_idle(merge_chunks([chunk_from_cells(cells.items())]), MONTHS, weights)
+    table = redistribute_idle(table_of(cells), MONTHS, weights)
     assert dict(table.cells()) == one_by_one(cells, weights)
     assert [int(x) for x in table.amounts.sum(axis=0)] == [sum(column) for column in zip(*cells.values(), strict=True)]
+
+
+@given(_CELLS, _WEIGHTS)
+def test_totals_of_more_than_64_bits_keep_their_sum(cells: Cells, weights: Weights) -> None:
+    wide = table_of(cells)
+    wide.amounts = wide.amounts.astype(object) * 2**30
+    table = redistribute_idle(wide, MONTHS, weights)
+    assert [int(x) for x in table.amounts.sum(axis=0)] == [sum(column) * 2**30 for column in zip(*cells.values(), strict=True)]
+    assert {key for key, _ in table.cells()} == {key for key, _ in redistribute_idle(table_of(cells), MONTHS, weights).cells()}

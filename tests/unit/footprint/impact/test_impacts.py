@@ -90,9 +90,9 @@ def test_embodied_impact_follows_time_and_not_use(sqlite: Store, tmp_path: Path)
 
 def test_cutting_a_period_cuts_the_embodied_impact_too(sqlite: Store, tmp_path: Path) -> None:
     rows(sqlite, CONFIG, tmp_path)
-    cut_us = (DAY_S + 1000) * 1_000_000
+    cut_us = (DAY_S + 3600) * 1_000_000
     before, after = (query_rows(sqlite, config(CONFIG), **{name: cut_us})[0] for name in ("to_us", "from_us"))
-    assert before["embodied_g"] == pytest.approx(1000 * 5_700_000 / (5 * 8760 * 3600), rel=1e-6)
+    assert before["embodied_g"] == pytest.approx(3600 * 5_700_000 / (5 * 8760 * 3600), rel=1e-6)
     assert before["embodied_g"] + after["embodied_g"] == pytest.approx(5_700_000 / (5 * 8760) * HOURS, rel=1e-6)
 
 

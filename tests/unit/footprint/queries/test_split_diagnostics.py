@@ -20,6 +20,7 @@ from footprint.storage.database import Store
 from tests.simulation.server import VARIANTS, Day, simulate, write_files
 from tests.support.commands import printed_rows
 from tests.support.contract_files import DAY_S, NOW_US, compute, query_rows
+from tests.support.figure_rows import add_microjoule
 
 CONFIG = """
 [organisation]
@@ -168,11 +169,7 @@ def test_a_period_that_does_not_close_says_why(computed: Store, files: tuple[str
     assert (row["closes"], row["state"], row["pending_days"], row["reason"]) == (None, "pending", 2, "")
     assert row["pending_since"] == format_instant(NOW_US)
     compute(store, facts)
-    with store.begin() as connection:
-        connection.exec_driver_sql(
-            "UPDATE footprint_row SET active_uj = active_uj + 1 WHERE active_uj > 1000000 AND slot = "
-            f"{DAY_S + 43_200} AND device_id = (SELECT MIN(device_id) FROM footprint_row)"
-        )
+    add_microjoule(store)
     (row,) = energy_balance(store, facts, None, None)
     assert (row["closes"], row["state"], row["residual_uj"]) == (False, "open", -1)
     assert "-1 µJ" in row["reason"]

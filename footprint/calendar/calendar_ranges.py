@@ -1,4 +1,4 @@
-"""Roll-up ranges: a range of time split into whole months, whole days and the remaining slots, by the midnights of a zone."""
+"""Calendar ranges of slots: a range of time split into whole months, whole days and the remaining slots, by the midnights of a zone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIRST, _LAST = datetime.date(2015, 1, 1), datetime.date(2045, 1, 1)  # the midn
 
 
 @dataclass(frozen=True, slots=True)
-class RollupRange:
+class CalendarRange:
     """Whole slots, days or months in [first, last) [s]."""
 
     kind: int
@@ -61,27 +61,27 @@ def month_bounds(day: int) -> tuple[int, int]:
     return date.replace(day=1).toordinal(), following.replace(day=1).toordinal()
 
 
-def split_range(zone: ZoneInfo | None, first: int, last: int) -> Iterator[RollupRange]:
+def split_range(zone: ZoneInfo | None, first: int, last: int) -> Iterator[CalendarRange]:
     """Split [first, last) [s] into the fewest ranges, in order; without a zone, into slots only."""
     if first >= last:
         return
     begin, end = (0, 0) if zone is None else _whole_days(zone, first, last)
     if zone is None or begin >= end:
-        yield RollupRange(SLOTS, first, last)
+        yield CalendarRange(SLOTS, first, last)
         return
     low, high = _whole_months(begin, end)
     ends = first, midnight_s(zone, begin), midnight_s(zone, end), last
     if ends[0] < ends[1]:
-        yield RollupRange(SLOTS, ends[0], ends[1])
+        yield CalendarRange(SLOTS, ends[0], ends[1])
     if low < high:
         middle = ends[1], midnight_s(zone, low), midnight_s(zone, high), ends[2]
         for kind, start, stop in ((DAYS, *middle[:2]), (MONTHS, *middle[1:3]), (DAYS, *middle[2:])):
             if start < stop:
-                yield RollupRange(kind, start, stop)
+                yield CalendarRange(kind, start, stop)
     else:
-        yield RollupRange(DAYS, ends[1], ends[2])
+        yield CalendarRange(DAYS, ends[1], ends[2])
     if ends[2] < ends[3]:
-        yield RollupRange(SLOTS, ends[2], ends[3])
+        yield CalendarRange(SLOTS, ends[2], ends[3])
 
 
 def _whole_days(zone: ZoneInfo, first: int, last: int) -> tuple[int, int]:

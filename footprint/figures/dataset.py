@@ -1,0 +1,344 @@
+"""Dataset of figures: packed blocks of one snapshot of the store as Arrow tables, and sums over them in DuckDB.
+
+Sums are exact: DuckDB adds 64-bit integers in 128 bits. Ranges of time are read from the coarsest rows that fit: sums of months
+and days of the organisation's zone where the store holds them, rows by slot elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from bisect import bisect_left
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from footprint.attribution.array_types import Ints
+from footprint.calendar import calendar_ranges
+from footprint.calendar.slots import slot_length_us
+from footprint.core.units import US_PER_S
+from footprint.storage import schema
+from footprint.storage.database import Store, table
+from footprint.storage.figure_blocks import COVERAGE, DAYS, LAYOUTS, MONTHS, PROFILE, SLOTS, from_arrow, part_name, unpack
+from footprint.storage.figure_writer import MONTH, S_PER_DAY, month_end_s, month_start_s, without_dead
+
+MAX_CACHED_BYTES = 256 * 2**20  # of decoded parts, in a process
+MAX_QUERY_MEMORY = "512MB"
+MAX_THREADS = 2
+ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
+_LAYOUTS = {**LAYOUTS, "profile": PROFILE}
+_BLOCKS_A_STATEMENT = 500
+
+
+class _Source(NamedTuple):
+    """Kind of rows: of months or of shards and days, at a level."""
+
+    is_month: bool
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of the manifest; [first_s, last_s) are its slots [s]."""
+
+    id: int
+    tier: int
+    first_s: int
+    last_s: int
+    zone: str
+    digest: str
+    dead: str
+
+
+class _PartCache:
+    """Decoded parts by digest of their block, the latest ones; shared by all stores of the process."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._parts: OrderedDict[tuple[str, str, str], pa.Table | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, str, str]) -> tuple[bool, pa.Table | None]:
+        with self._lock:
+            if key not in self._parts:
+                return False, None
+            self._parts.move_to_end(key)
+            return True, self._parts[key]
+
+    def put(self, key: tuple[str, str, str], part: pa.Table | None) -> None:
+        with self._lock:
+            if key in self._parts:
+                return
+            self._parts[key] = part
+            self._bytes += part.nbytes if part is not None else 0
+            while self._bytes > self._max_bytes and len(self._parts) > 1:
+                _, dropped = self._parts.popitem(last=False)
+                self._bytes -= dropped.nbytes if dropped is not None else 0
+
+
+_parts = _PartCache(MAX_CACHED_BYTES)
+_engine_lock = threading.Lock()
+_engine: list[duckdb.DuckDBPyConnection] = []
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """A connection of this process's DuckDB, which holds nothing but views of Arrow tables."""
+    with _engine_lock:
+        if not _engine:
+            config: dict[str, str | bool | int | float | list[str]] = {
+                "memory_limit": MAX_QUERY_MEMORY,
+                "threads": MAX_THREADS,
+                "autoinstall_known_extensions": False,
+            }
+            _engine.append(duckdb.connect(":memory:", config=config))
+        return _engine[0].cursor()
+
+
+Ranges = Sequence[tuple[int, int, int]]  # (period, first slot, slot after the last) [s]
+
+
+@dataclass(slots=True)
+class Dataset:
+    """Figures of one snapshot of a store."""
+
+    store: Store
+    connection: Connection
+    zone: ZoneInfo
+    _blocks: list[Block] | None = None
+    _cursor: duckdb.DuckDBPyConnection | None = None
+    _months: dict[int, Block] | None = None
+    _daily: list[Block] | None = None
+
+    def blocks(self) -> list[Block]:
+        """The manifest: all blocks, in order of time."""
+        if self._blocks is None:
+            target = table(schema.FigureBlock)
+            columns = (target.c[name] for name in ("id", "tier", "first_s", "last_s", "zone", "digest", "dead"))
+            rows = self.connection.execute(select(*columns).order_by(target.c.first_s, target.c.id))
+            self._blocks = [Block(*row) for row in rows]
+        return self._blocks
+
+    def extent_s(self) -> tuple[int, int] | None:
+        """First and last instant [s] of the blocks."""
+        blocks = self.blocks()
+        return (min(block.first_s for block in blocks), max(block.last_s for block in blocks)) if blocks else None
+
+    def sums(
+        self,
+        layout: str,
+        ranges: Ranges,
+        keys: Sequence[str],
+        measures: Mapping[str, str],
+        condition: str = "",
+        *,
+        slots_only: bool = False,
+    ) -> pa.Table:
+        """Sums by period and keys.
+
+        Parameters
+        ----------
+        layout
+            ``energy``, ``coverage``, ``counts`` or ``profile``.
+        ranges
+            Disjoint ranges of whole slots with the number of their period.
+        keys
+            Key columns, or SQL expressions over them.
+        measures
+            SQL aggregate by name, e.g. ``{"active_uj": "SUM(active_uj)"}``.
+        condition
+            SQL condition on the key columns.
+        slots_only
+            Read rows by slot, for aggregates that sums of days do not give.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns ``period``, ``key0``, ``key1``, … and those of the measures; sums of integers as decimals of 128 bits.
+        """
+        needed = _needed_columns(layout, (*keys, *measures.values(), condition))
+        sources = self.sources(layout, ranges, slots_only=slots_only)
+        cursor = self._duckdb()
+        unions = []
+        for number, (rows, starts) in enumerate(sources):
+            cursor.register(f"rows{number}", rows.select(needed))
+            cursor.register(f"periods{number}", starts)
+            unions.append(f"SELECT p.period, r.* FROM rows{number} r JOIN periods{number} p USING (start_s)")
+        if not unions:
+            empty = _LAYOUTS[layout].schema.empty_table().select(needed)
+            cursor.register("rows0", empty)
+            unions = ["SELECT CAST(0 AS BIGINT) AS period, r.* FROM rows0 r"]
+        names = [f"{key} AS key{number}" for number, key in enumerate(keys)]
+        columns = ", ".join(["period", *names, *(f"{sql} AS {name}" for name, sql in measures.items())])
+        where = f" WHERE {condition}" if condition else ""
+        by = ", ".join(["period", *(f"key{number}" for number in range(len(keys)))])
+        statement = f"SELECT {columns} FROM ({' UNION ALL '.join(unions)}) AS rows{where} GROUP BY {by}"
+        return cursor.sql(statement).to_arrow_table()
+
+    def rows(self, layout: str, first_s: int, last_s: int, statement: str) -> list[tuple[Any, ...]]:
+        """Result of a statement over the table ``rows``, the rows by slot in [first, last)."""
+        cursor = self._duckdb()
+        sources = self.sources(layout, [(0, first_s, last_s)], slots_only=True)
+        tables = [rows.filter((pc.field("start_s") >= first_s) & (pc.field("start_s") < last_s)) for rows, _ in sources]
+        cursor.register("rows", pa.concat_tables(tables) if tables else _LAYOUTS[layout].schema.empty_table())
+        result: list[tuple[Any, ...]] = cursor.sql(statement).fetchall()
+        return result
+
+    def stretches(self, ranges: Ranges, hosts: Sequence[int] | None, *, slots_only: bool = False) -> dict[str, Ints]:
+        """Coverage of each slot or day of the ranges as columns of arrays; ``hosts`` are numbers of names."""
+        tables = []
+        for rows, starts in self.sources("coverage", ranges, slots_only=slots_only, months=False):
+            counted = np.isin(rows["start_s"].to_numpy(), starts["start_s"].to_numpy())
+            if hosts is not None:
+                counted &= np.isin(rows["host"].to_numpy(), hosts)
+            tables.append(rows.filter(pa.array(counted)))
+        return from_arrow(pa.concat_tables([COVERAGE.schema.empty_table(), *tables]), COVERAGE)
+
+    def sources(
+        self, layout: str, ranges: Ranges, *, slots_only: bool = False, months: bool = True
+    ) -> list[tuple[pa.Table, pa.Table]]:
+        """Tables that hold all rows of the ranges once, each with the period of every start (columns start_s, period)."""
+        extent = self.extent_s()
+        if extent is None:
+            return []
+        earliest, latest = month_start_s(self.zone, extent[0]), month_end_s(self.zone, extent[1])
+        starts: dict[_Source, dict[int, int]] = defaultdict(dict)
+        blocks: dict[_Source, dict[int, Block]] = defaultdict(dict)
+        for period, first, last in ((period, max(first, earliest), min(last, latest)) for period, first, last in ranges):
+            if first >= last:
+                continue
+            for source, chosen, instants in self._plan(layout, first, last, slots_only=slots_only, months=months):
+                blocks[source].update((block.id, block) for block in chosen)
+                starts[source].update(dict.fromkeys(instants, period))
+        tables = []
+        for source in sorted(blocks):
+            parts = self._parts_of(list(blocks[source].values()), layout, source.level)
+            if parts and starts[source]:
+                columns = [pa.array(values, pa.int64()) for values in (starts[source].keys(), starts[source].values())]
+                tables.append((pa.concat_tables(parts), pa.table(columns, names=["start_s", "period"])))
+        return tables
+
+    def summed_months(self) -> list[tuple[int, int]]:
+        """Months [first, last) [s] whose sums the store holds, in order."""
+        zone = calendar_ranges.zone_fingerprint(self.zone)
+        return [(block.first_s, block.last_s) for block in self.blocks() if block.tier == MONTH and block.zone == zone]
+
+    def _plan(
+        self, layout: str, first: int, last: int, *, slots_only: bool, months: bool
+    ) -> Iterator[tuple[_Source, list[Block], Iterable[int]]]:
+        """What to read of a range: source, blocks, and the starts of the rows that count [s]."""
+        if layout == "profile":
+            inside = [block for block in self._month_blocks().values() if block.first_s < last and block.last_s > first]
+            yield _Source(is_month=True, level=SLOTS), inside, range(first, last, self._slot_s)
+            return
+        pieces = (
+            [calendar_ranges.CalendarRange(calendar_ranges.SLOTS, first, last)]
+            if slots_only
+            else list(calendar_ranges.split_range(self.zone, first, last))
+        )
+        for piece in pieces:
+            if piece.kind == calendar_ranges.SLOTS:
+                yield self._slots(piece.first, piece.last)
+                continue
+            for low, high in self._by_month(piece.first, piece.last):
+                yield self._whole_days(low, high, whole=months and piece.kind == calendar_ranges.MONTHS)
+
+    def _slots(self, first: int, last: int) -> tuple[_Source, list[Block], Iterable[int]]:
+        return _Source(is_month=False, level=SLOTS), self._blocks_between(first, last), range(first, last, self._slot_s)
+
+    def _whole_days(self, first: int, last: int, *, whole: bool) -> tuple[_Source, list[Block], Iterable[int]]:
+        """What to read of whole days within one month; ``whole``: the month itself."""
+        month = self._month_blocks().get(month_start_s(self.zone, first))
+        if month is not None and whole:
+            return _Source(is_month=True, level=MONTHS), [month], [first]
+        days = range(calendar_ranges.local_day(self.zone, first), calendar_ranges.local_day(self.zone, last - 1) + 1)
+        midnights = [calendar_ranges.midnight_s(self.zone, day) for day in days]
+        if month is not None:
+            return _Source(is_month=True, level=DAYS), [month], midnights
+        blocks, zone = self._blocks_between(first, last), calendar_ranges.zone_fingerprint(self.zone)
+        if all(block.zone == zone for block in blocks):
+            return _Source(is_month=False, level=DAYS), blocks, midnights
+        return self._slots(first, last)
+
+    def _by_month(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        while first < last:
+            end = min(month_end_s(self.zone, first), last)
+            yield first, end
+            first = end
+
+    def _month_blocks(self) -> dict[int, Block]:
+        if self._months is None:
+            zone = calendar_ranges.zone_fingerprint(self.zone)
+            self._months = {block.first_s: block for block in self.blocks() if block.tier == MONTH and block.zone == zone}
+        return self._months
+
+    def _blocks_between(self, first: int, last: int) -> list[Block]:
+        """Blocks of shards and days that overlap a range."""
+        if self._daily is None:
+            self._daily = [block for block in self.blocks() if block.tier != MONTH]
+        low = bisect_left(self._daily, first - S_PER_DAY + 1, key=lambda block: block.first_s)
+        high = bisect_left(self._daily, last, key=lambda block: block.first_s)
+        return [block for block in self._daily[low:high] if block.last_s > first]
+
+    @property
+    def _slot_s(self) -> int:
+        return slot_length_us(self.zone) // US_PER_S
+
+    def _parts_of(self, blocks: Sequence[Block], layout: str, level: str) -> list[pa.Table]:
+        """Decoded parts of blocks, without rows that another block replaces; blocks without this part are left out."""
+        part = part_name(layout, level)
+        decoded: dict[int, pa.Table | None] = {}
+        missing: list[Block] = []
+        for block in blocks:
+            known, rows = _parts.get((block.digest, part, block.dead))
+            if known:
+                decoded[block.id] = rows
+            else:
+                missing.append(block)
+        target = table(schema.FigurePart)
+        for start in range(0, len(missing), _BLOCKS_A_STATEMENT):
+            batch = {block.id: block for block in missing[start : start + _BLOCKS_A_STATEMENT]}
+            statement = select(target.c.block_id, target.c.content).where(
+                target.c.part == part, target.c.block_id.in_(list(batch))
+            )
+            contents = {row.block_id: row.content for row in self.connection.execute(statement)}
+            for block in batch.values():
+                rows = unpack(contents[block.id], _LAYOUTS[layout]) if block.id in contents else None
+                decoded[block.id] = without_dead(rows, layout, block.dead) if rows is not None else None
+                _parts.put((block.digest, part, block.dead), decoded[block.id])
+        return [rows for block in blocks if (rows := decoded[block.id]) is not None]
+
+    def _duckdb(self) -> duckdb.DuckDBPyConnection:
+        if self._cursor is None:
+            self._cursor = _connect()
+        return self._cursor
+
+
+def _needed_columns(layout: str, texts: Iterable[str]) -> list[str]:
+    """Columns of a layout that SQL texts name, and ``start_s``."""
+    words = {word for text in texts for word in re.findall(r"\w+", text)}
+    return [name for name in _LAYOUTS[layout].schema.names if name == "start_s" or name in words]
+
+
+def integers(column: pa.ChunkedArray) -> Ints:
+    """Integers of 64 bits of a column: keys, periods, instants."""
+    values: Ints = column.to_numpy().astype(np.int64, copy=False)
+    return values
+
+
+def sums_of(column: pa.ChunkedArray) -> Ints | NDArray[np.object_]:
+    """Sums of a column: int64, or Python integers where a decimal of 128 bits exceeds them."""
+    values = column.combine_chunks()
+    chunk = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
+    words = np.frombuffer(chunk.buffers()[1], dtype="<i8").reshape(-1, 2)[chunk.offset : chunk.offset + len(chunk)]
+    if (words[:, 1] == words[:, 0] >> 63).all():
+        return words[:, 0].copy()
+    return np.array([int(value) for value in chunk.to_pylist()], dtype=object)

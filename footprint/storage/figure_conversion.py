@@ -1,0 +1,163 @@
+"""Conversion of the rows of releases before 0.3 into figure blocks: one UTC day a transaction, so it can be interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection, inspect, select, text
+
+from footprint.attribution.array_types import Ints
+from footprint.attribution.window_counts import divide_windows
+from footprint.core.records import COUNT_COLUMNS
+from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S
+from footprint.storage import schema
+from footprint.storage.figure_blocks import ENERGY, LAYOUTS, Layout, ShardTables
+from footprint.storage.figure_writer import DAY, day_extent, insert_block
+
+if TYPE_CHECKING:
+    from footprint.storage.database import Store
+
+_S_PER_DAY = US_PER_DAY // US_PER_S
+_QUARTER_S = S_PER_HOUR // 4
+_ROWS = {"energy": "footprint_row", "coverage": "footprint_seen", "counts": "footprint_count"}
+Progress = Callable[[int, int], None]  # days converted, days in all
+
+
+def convert_figures(store: Store, progress: Progress | None = None) -> None:
+    """Convert all rows of earlier releases; does nothing in a store that has none."""
+    with store.begin() as connection:
+        if "footprint_row" not in inspect(connection).get_table_names():
+            return  # another process was faster
+        _divide_windows(store, connection)
+        days = _days(connection)
+    for number, day in enumerate(days, 1):
+        with store.begin() as connection:
+            if "footprint_row" not in inspect(connection).get_table_names():
+                return
+            _convert_day(store, connection, day)
+        if progress is not None:
+            progress(number, len(days))
+    with store.begin() as connection:
+        if "footprint_row" in inspect(connection).get_table_names() and not _days(connection):
+            for name in (*_ROWS.values(), "footprint_straddle"):
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+
+
+def _days(connection: Connection) -> list[int]:
+    days: set[int] = set()
+    for name in _ROWS.values():
+        days |= set(connection.execute(text(f"SELECT DISTINCT slot / {_S_PER_DAY} FROM {name}")).scalars())
+    return sorted(days)
+
+
+def _divide_windows(store: Store, connection: Connection) -> None:
+    """Divide windows of several requests over the slots that they cross, by time and in integers."""
+    columns = ", ".join(("start_us", "end_us", "service_id", "use_case_id", "model_id", "charter_id", *COUNT_COLUMNS, "shard_id"))
+    windows = connection.exec_driver_sql(f"SELECT {columns} FROM footprint_straddle ORDER BY id").all()
+    quarter = connection.exec_driver_sql(
+        f"SELECT 1 FROM footprint_count WHERE slot / {S_PER_HOUR} * {S_PER_HOUR} != slot UNION ALL "
+        f"SELECT 1 FROM footprint_row WHERE slot / {S_PER_HOUR} * {S_PER_HOUR} != slot LIMIT 1"
+    ).first()
+    slot_us = (_QUARTER_S if quarter else S_PER_HOUR) * US_PER_S
+    add = ", ".join(
+        f"{name} = CASE WHEN excluded.{name} IS NULL THEN footprint_count.{name} "
+        f"ELSE COALESCE(footprint_count.{name}, 0) + excluded.{name} END"
+        for name in COUNT_COLUMNS
+    )
+    numbers = np.array([[-1 if value is None else value for value in row] for row in windows], dtype=np.int64).reshape(-1, 11)
+    window, slot_of_part, counts = divide_windows(numbers[:, 0], numbers[:, 1], numbers[:, 6:10], slot_us)
+    records = [
+        (
+            slot // US_PER_S,
+            *numbers[index, 2:6].tolist(),
+            *(None if count < 0 else count for count in parts),
+            int(numbers[index, 10]),
+        )
+        for index, slot, parts in zip(window.tolist(), slot_of_part.tolist(), counts.tolist(), strict=True)
+        if max(parts) > 0
+    ]
+    names = ("slot", "service_id", "use_case_id", "model_id", "charter_id", *COUNT_COLUMNS, "shard_id")
+    statement = text(
+        f"INSERT INTO footprint_count ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "
+        f"ON CONFLICT (slot, service_id, use_case_id, model_id) DO UPDATE SET {add}"
+    )
+    if records:
+        connection.execute(statement, [dict(zip(names, record, strict=True)) for record in records])
+    connection.exec_driver_sql("DELETE FROM footprint_straddle")
+
+
+def _convert_day(store: Store, connection: Connection, day: int) -> None:
+    tables = {name: _read(connection, name, layout, day) for name, layout in LAYOUTS.items()}
+    if not any(len(columns["start_s"]) for columns in tables.values()):
+        return
+    columns = {name: {k: v for k, v in columns.items() if k != "shard_id"} for name, columns in tables.items()}
+    insert_block(connection, tier=DAY, shard_id=0, extent=day_extent(day), tables=columns, zone=None)
+    for shard_id, digest in _shard_digests(store, connection, tables):
+        shards = schema.Shard.__table__  # type: ignore[attr-defined]
+        connection.execute(shards.update().where(shards.c.id == shard_id).values(digest=digest))
+    for name in _ROWS.values():
+        connection.exec_driver_sql(f"DELETE FROM {name} WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}")
+
+
+def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[str, Ints]:
+    columns = [f"COALESCE({column}, -1)" for column in layout.amounts if column != "divided"]
+    keys = ["slot", *(f"{key}_id" for key in layout.keys[1:])]
+    rows = connection.exec_driver_sql(
+        f"SELECT {', '.join((*keys, *columns, 'shard_id'))} FROM {_ROWS[name]} "
+        f"WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}"
+    ).all()
+    names = [*layout.keys, *(column for column in layout.amounts if column != "divided"), "shard_id"]
+    table = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, len(names))
+    read = {column: np.ascontiguousarray(table[:, index]) for index, column in enumerate(names)}
+    if layout is ENERGY:
+        read["divided"] = ((read["modelled_uj"] != 0) | (read["spread_b_uj"] != 0)).astype(np.int64)
+    return read
+
+
+def _shard_digests(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> Iterator[tuple[int, str]]:
+    shard_ids = sorted({shard for columns in tables.values() for shard in columns["shard_id"].tolist()})
+    for shard_id in shard_ids:
+        own = {
+            name: {key: column[columns["shard_id"] == shard_id] for key, column in columns.items() if key != "shard_id"}
+            for name, columns in tables.items()
+        }
+        yield shard_id, canonical_tables(store, connection, own).digest()
+
+
+def canonical_tables(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> ShardTables:
+    """Tables with texts instead of the numbers of the store."""
+    numbers = {
+        number for name, columns in tables.items() for key in LAYOUTS[name].names for number in np.unique(columns[key]).tolist()
+    }
+    texts = store.texts(connection, numbers)
+    bases = tables["energy"]["basis"] if "energy" in tables else np.zeros(0, dtype=np.int64)
+    lines = basis_lines(connection, np.unique(bases).tolist())
+    names, base_lines = sorted(set(texts.values())), sorted(set(lines.values()))
+    name_code = {number: names.index(text) for number, text in texts.items()}
+    base_code = {number: base_lines.index(line) for number, line in lines.items()}
+    coded = {}
+    for name, columns in tables.items():
+        layout = LAYOUTS[name]
+        coded[name] = {
+            column: _recode(values, name_code if column in layout.names else base_code)
+            if column in layout.names or column == "basis"
+            else values
+            for column, values in columns.items()
+        }
+    return ShardTables(names, base_lines, coded)
+
+
+def basis_lines(connection: Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """JSON line of each calculation basis."""
+    basis = schema.BasisRow.__table__  # type: ignore[attr-defined]
+    rows: list[Any] = []
+    for start in range(0, len(numbers), 10_000):
+        rows += connection.execute(select(basis.c.id, basis.c.content).where(basis.c.id.in_(numbers[start : start + 10_000])))
+    return {row.id: row.content for row in rows}
+
+
+def _recode(values: Ints, code: dict[int, int]) -> Ints:
+    distinct, position = np.unique(values, return_inverse=True)
+    return np.array([code[number] for number in distinct.tolist()], dtype=np.int64)[position]
