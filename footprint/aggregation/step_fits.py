@@ -214,7 +214,9 @@ class StepFits:
         log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
         if model.fit.fit is None:
             return DividedLog(service_log, log, model.fit)
-        return DividedLog(service_log, log, model.fit, StepWeights(log, self._time_log(meter, day, service_log, model), model.fit))
+        return DividedLog(
+            service_log, log, model.fit, StepWeights(log, self._time_log(meter, day, service_log, model), model.fit)
+        )
 
     def _siblings(self, meter: ServicePlacement, day: int) -> tuple[str, ...]:
         """Hosts of the service that have the layout of a meter on a day, sorted."""
