@@ -118,10 +118,14 @@ def _require_coverage(coverage: float | None, wanted: float) -> None:
         raise CheckFailed(f"coverage is {value}, below {wanted:g}")
 
 
-def _coverage(facts: Config, store: Store, from_us: int | None) -> float | None:
+def _coverage(facts: Config, store: Store, from_us: int | None, to_us: int | None) -> float | None:
+    """Coverage of the whole slots that a range touches."""
+    from footprint.calendar.slots import widen_to_slots
     from footprint.figures import Query, run_query
 
-    rows = run_query(store, facts, Query(from_us=from_us), now_us()).rows
+    low, high = widen_to_slots(from_us or 0, to_us or 0, facts.timezone)
+    query = Query(from_us=None if from_us is None else low, to_us=None if to_us is None else high)
+    rows = run_query(store, facts, query, now_us()).rows
     return rows[0]["coverage"] if rows else None
 
 
@@ -155,7 +159,7 @@ def check(
     silent_us = [host.silent_us for host in host_liveness(store, facts, now)]  # readings alone: a request is no sign of a sensor
     age_s = max(min(silent_us), 0) / US_PER_S if silent_us else None
     week_us, _ = widen_to_slots(now - 7 * US_PER_DAY, now, facts.timezone)
-    coverage = _coverage(facts, store, week_us if extent[0] < week_us else None) if extent[1] > week_us else None
+    coverage = _coverage(facts, store, week_us if extent[0] < week_us else None, None) if extent[1] > week_us else None
     rows: list[dict[str, Any]] = [
         {
             "check": "age of the last reading [s]",
