@@ -96,7 +96,7 @@ def aggregate(
             if from_us is None and to_us is None:
                 run.remove_withdrawn_shards()
                 run.finish()
-    if summary.computed or summary.removed or run.compares_all:
+    if run.closed_days or summary.removed or run.compares_all:
         compact(store, config.timezone, now_us)
     if summary.kept_facts:
         summary.notes.append(
@@ -117,6 +117,7 @@ class _AggregationRun:
         self.summary, self.progress = summary, progress
         self.basis = comparison_basis(config, book)
         self.parts: dict[tuple[ShardKey, int], OpenPart] = {}  # of open days
+        self.closed_days = False  # whether figures of closed days were stored
         self.marked: set[tuple[ShardKey, int]] | None = None  # of a run that compares all days under the basis of the last one
 
     def read(self, connection: Connection, *, everything: bool) -> None:
@@ -204,6 +205,7 @@ class _AggregationRun:
                 if self.progress is not None:
                     self.progress(computed.key.text, computed.day)
                 store_day(self.store, self.config, computed, stamp)
+                self.closed_days |= not stamp.provisional
                 self.summary.computed += 1
 
     def _computed(

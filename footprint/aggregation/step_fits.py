@@ -84,15 +84,13 @@ class StepFits:
         self._fit = functools.lru_cache(maxsize=MAX_CACHED_DAYS)(self._fit_meters)
         self._routed = functools.cache(self._is_routed)
 
-    def _read_texts(self, service: str) -> dict[tuple[str, int], tuple[str, str]]:
-        """Stored statistics of a service."""
+    def _read_texts(self, stream_key: str) -> dict[int, tuple[str, str]]:
+        """Stored statistics of a meter by day: fingerprint and content."""
         target = table(schema.Statistics)
-        prefix = f"{service}/step "
-        statement = select(target).where(target.c.stream_key.startswith(prefix, autoescape=True))
+        statement = select(target.c.day, target.c.inputs, target.c.content).where(target.c.stream_key == stream_key)
         if self._view.limits is not None:
             statement = statement.where(target.c.day.between(*self._view.limits))
-        rows = self._view.connection.execute(statement)
-        return {(row.stream_key, row.day): (row.inputs, row.content) for row in rows}
+        return {row.day: (row.inputs, row.content) for row in self._view.connection.execute(statement)}
 
     def log(self, service: str, day: int, devices: Sequence[DeviceEnergy], host: str) -> ServiceLog:
         """Requests that a host's energy of a day is divided over, over all the time that the devices' intervals cover."""
@@ -130,7 +128,7 @@ class StepFits:
         key = meter.key, day
         if self._known.get(key, ("", None))[0] == inputs:
             return self._known[key][1]
-        stored = self._texts(service).get(key, ("", ""))
+        stored = self._texts(meter.key).get(day, ("", ""))
         statistics = load_statistics(stored[1]) if stored[0] == inputs else None
         if statistics is None:
             statistics = self._learn(meter, day, host)

@@ -7,16 +7,19 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from footprint.aggregation.aggregate import aggregate
 from footprint.config import parse_config
 from footprint.core.records import EnergyReading, RequestRecord, to_line
-from footprint.core.units import US_PER_S
+from footprint.core.units import US_PER_HOUR, US_PER_S
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy, import_requests
 from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
+from tests.simulation.server import VARIANTS, simulate, write_files
 from tests.support.contract_files import DAY_S
 
 FACTS = parse_config("""
@@ -155,3 +158,45 @@ def test_hours_that_new_data_do_not_touch_are_kept(tmp_path: Path) -> None:
             assert all(last > at_s - 3 * 3600 for _, last in gone)  # the latest shipment is two hours late
     assert all(kept[2:])
     assert len(kept[-1]) > 8
+
+
+@pytest.mark.slow
+def test_the_fit_of_the_day_before_divides_an_open_day(tmp_path: Path) -> None:
+    """Use cases get their true shares of the morning, and of the hours that are added to it."""
+    law = VARIANTS["low-load"]
+    facts = parse_config(
+        '[organisation]\ntimezone = "UTC"\n[[service]]\nname = "chat"\ndevices = ["a/gpu:0", "a/gpu:1", "a/gpu:2", "a/gpu:3"]\n'
+    )
+    store, days = Store(f"sqlite:///{tmp_path / 'one.db'}"), [simulate(law, seed) for seed in (1, 2)]
+    for number, day in enumerate(days):
+        begin_s = DAY_S + number * 86_400
+        energy, requests = write_files(day, tmp_path, host="a", service="chat", begin_s=begin_s, gain=0.0)
+        until = [1.0] if number == 0 else [11 / 24, 12 / 24, 13 / 24]
+        for part in until:
+            end_s = begin_s + round(part * 86_400)
+            import_energy(store, _lines_until(energy, end_s, 0), end_s * US_PER_S)
+            import_requests(store, facts, _lines_until(requests, end_s, 1), end_s * US_PER_S)
+            if number == 1:  # an agent that sends what is known opens the day
+                line = energy.read_text(encoding="utf-8").splitlines()[1].split(",")
+                known = EnergyReading(
+                    "a", "gpu:0", "gpu", "nvml-energy", "e", 1, int(line[0]) * US_PER_S, round(float(line[4]) * 1e6), 0
+                )
+                IngestService(store, lambda _model: set()).accept(None, [to_line(known).encode()], end_s * US_PER_S)
+            summary = aggregate(store, facts, shipped_book(), end_s * US_PER_S)
+            assert summary.computed >= 1
+    assert summary.provisional >= 1
+    begin_us = (DAY_S + 86_400) * US_PER_S
+    for low, high in ((0, 10), (10, 13)):
+        query = Query(("use_case",), "all", begin_us + low * US_PER_HOUR, begin_us + high * US_PER_HOUR)
+        active = {row["use_case"]: row["accelerator_active_kwh"] for row in run_query(store, facts, query, begin_us * 2).rows}
+        inside = (days[1].start_s >= low * 3600) & (days[1].start_s < high * 3600)
+        truth = np.bincount(days[1].use_case[inside], weights=days[1].true_j[inside], minlength=len(law.kinds))
+        shares = np.array([active[kind.name] for kind in law.kinds])
+        assert np.abs(shares / shares.sum() - truth / truth.sum()).sum() < 0.02
+
+
+def _lines_until(path: Path, end_s: int, column: int) -> str:
+    header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    part = path.with_name("part.csv")
+    part.write_text(header + "".join(line for line in lines if float(line.split(",")[column]) <= end_s), encoding="utf-8")
+    return str(part)
