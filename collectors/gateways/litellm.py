@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 try:
     from litellm.integrations.custom_logger import CustomLogger
@@ -41,11 +42,19 @@ def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
         "output_tokens": payload.get("completion_tokens"),
         "status": "ok" if payload.get("status") == "success" else "error",
         "id": payload.get("litellm_call_id"),
+        "replica": replica_of(payload),
         "use_case": use_case_of(payload, metadata, rules),
     }
     if row["first_token"] is not None and not (row["start"] or 0) <= row["first_token"] <= (row["end"] or 0):
         del row["first_token"]  # a failed call has no first token, and LiteLLM may give the time of its failure
     return {name: value for name, value in row.items() if value is not None}
+
+
+def replica_of(payload: dict[str, Any]) -> str | None:
+    """Host of the deployment that answered, else the id of the deployment."""
+    api_base, model_id = payload.get("api_base"), payload.get("model_id")
+    host = urlsplit(api_base).hostname if isinstance(api_base, str) else None
+    return host or (model_id if isinstance(model_id, str) and model_id else None)
 
 
 def use_case_of(payload: dict[str, Any], metadata: dict[str, Any], rules: str) -> str:

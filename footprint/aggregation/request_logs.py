@@ -109,7 +109,17 @@ class ServiceLogs:
         )
         statuses = self._view.store.texts(self._view.connection, np.unique(requests.status).tolist())
         wasted = {text: np.flatnonzero(requests.status == number) for number, text in statuses.items() if text in WASTED}
-        return ServiceLog(keys, log, wasted, (), np.full(len(log), -1, dtype=np.int64))
+        hosts, host = self._replicas(service, requests)
+        return ServiceLog(keys, log, wasted, hosts, host)
+
+    def _replicas(self, service: str, requests: RequestColumns) -> tuple[tuple[str, ...], Ints]:
+        """Hosts that requests name, and the index of each request's, -1 without a name."""
+        numbers, index = np.unique(requests.replica, return_inverse=True)
+        texts = self._view.store.texts(self._view.connection, numbers[numbers >= 0].tolist())
+        replicas = {name: host for fact in self._config.services if fact.name == service for name, host in fact.replicas}
+        named = [texts[number] if number >= 0 else "" for number in numbers.tolist()]
+        hosts = tuple(replicas.get(name, name) for name in named)
+        return hosts, np.where(numbers[index] >= 0, index, -1) if len(numbers) else np.zeros(0, dtype=np.int64)
 
 
 def request_keys(

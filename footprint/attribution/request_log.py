@@ -6,13 +6,19 @@ unknown duration stands for its whole window of attribution, with its tokens as 
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.energy_intervals import expand_ranges
+
+MAX_MEMOIZED = 12
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,15 @@ class ConcurrencyTimeline:
         self._key_ended = _running_sum(log.key[by_end])
         self._square_started = _running_sum(log.key[by_start] ** 2)
         self._square_ended = _running_sum(log.key[by_end] ** 2)
+        self._memo: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+
+    def memoize(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
+        """What ``compute`` returned for a key: devices of one host are mostly read at the same instants."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+            while len(self._memo) > MAX_MEMOIZED:
+                self._memo.popitem(last=False)
+        return cast(T, self._memo[key])
 
     def _pairs(self, start: Ints, end: Ints) -> None:
         first = np.searchsorted(self.edges_us, start, side="right") - 1

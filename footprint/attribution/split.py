@@ -9,6 +9,7 @@ method is described in docs/explanation/method.md, section 3.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,15 +121,21 @@ def split_placement(
     piece_idle = np.minimum(idle_share, energy)
     piece_active = energy - piece_idle
 
-    running, key = timeline.count_overlapping(intervals.start_us, intervals.end_us)
+    instants = hashlib.blake2b(intervals.start_us.tobytes() + intervals.end_us.tobytes()).digest()
+    running, key = timeline.memoize(
+        ("overlapping", instants), lambda: timeline.count_overlapping(intervals.start_us, intervals.end_us)
+    )
     by_hour = weights.has_coarse_stamps or weights.is_pooled
     shared = (running > 0) & ((key < 0) | by_hour)
     owner = np.where(running == 0, UNATTRIBUTED, key)[source]
     alone = ~shared[source]
     active = sum_by_group(piece_active[alone], window[alone] * keys + owner[alone] + 2, windows * keys)
-    cell = _hourly_cells(intervals, shared) if by_hour else _shared_cells(intervals, shared, timeline, window_us)
+    cell = timeline.memoize(
+        ("cells", instants, by_hour, window_us),
+        lambda: _hourly_cells(intervals, shared) if by_hour else _shared_cells(intervals, shared, timeline, window_us),
+    )
     shared_energy, *scenario_energies = (
-        _split_cells(cell[source], window, piece_active, intervals, cell, timeline, model, keys)
+        _split_cells(cell[source], window, piece_active, intervals, cell, timeline, model, keys, (instants, by_hour, window_us))
         for model in (weights, *scenarios)
     )
     active += shared_energy
@@ -229,6 +236,7 @@ def _split_cells(
     timeline: ConcurrencyTimeline,
     weights: EnergyWeights,
     keys: int,
+    pattern: tuple[object, ...],
 ) -> Ints:
     """Energy of shared intervals by (window, key), flat, shape (windows x keys,)."""
     windows = len(timeline.edges_us) - 1
@@ -241,7 +249,7 @@ def _split_cells(
     first = shared_intervals[np.diff(cell[shared_intervals], prepend=-1) != 0]
     last = shared_intervals[np.diff(cell[shared_intervals], append=-1) != 0]
     cell_start, cell_end = intervals.start_us[first], intervals.end_us[last]
-    share = _cell_shares(cell_start, cell_end, timeline, weights, keys)
+    share = timeline.memoize(("shares", weights, *pattern), lambda: _cell_shares(cell_start, cell_end, timeline, weights, keys))
 
     # A cell that an edge cuts (a period of a query, a change of facts) bears rows in each window.
     pair, pair_index = np.unique(piece_cell[inside] * windows + window[inside], return_inverse=True)

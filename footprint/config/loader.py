@@ -97,7 +97,7 @@ BLOCKS: dict[str, set[str]] = {
     "site": {"name", "zone", "pue", "pue_category", "pue_evidence", "wue_l_per_kwh", "market_factor_g_per_kwh", "market_evidence"}
     | _DATES,
     "host": {"name", "site", "uplift", "embodied"} | _DATES,
-    "service": {"name", "model", "devices", "processes", "modelled_as"} | _DATES,
+    "service": {"name", "model", "devices", "processes", "modelled_as", "replicas"} | _DATES,
     "placement": {"service", "devices", "share"} | _DATES,
     "use_case": {"name", "charter", "decided", "owner"} | _DATES,
     "gateway": {"name", "as", "log", "service", "use_case"},
@@ -473,10 +473,34 @@ class _ConfigReader:
                 modelled_as=str(block.get("modelled_as", "")),
                 since_us=since,
                 until_us=until,
+                replicas=self._replicas(index, block),
             )
             facts.append((index, fact))
         own = ServiceFact(OWN_SERVICE, processes=(OWN_SERVICE, f"{OWN_SERVICE}-agent"))
         return (*self._end_at_successor("service", facts), own)
+
+    def _replicas(self, index: int, block: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Names under which the log of a service knows its hosts: ``replicas = { NAME = "host" }``."""
+        replicas = block.get("replicas", {})
+        if not isinstance(replicas, dict) or not all(isinstance(host, str) and host for host in replicas.values()):
+            raise self.document.error('replicas must be { NAME = "host", … }', "service", index, "replicas")
+        placed = {
+            device.partition("/")[0]
+            for table, key in (("service", "name"), ("placement", "service"))
+            for _, other in self.blocks(table)
+            if other.get(key) == block.get("name")
+            for device in other.get("devices", ())
+            if isinstance(device, str)
+        }
+        for name, host in replicas.items():
+            if placed and host not in placed:
+                raise self.document.error(
+                    f"replicas: {name} is {host}, on which the service has no device; its hosts are {', '.join(sorted(placed))}",
+                    "service",
+                    index,
+                    "replicas",
+                )
+        return tuple(sorted(replicas.items()))
 
     def gateways(self) -> tuple[GatewayFact, ...]:
         """Read the [[gateway]] blocks, without ``log``, which only the agent on the gateway's host reads."""

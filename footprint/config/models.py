@@ -73,12 +73,13 @@ class HostFact:
     until_us: int = FOREVER_US
 
 
-@stored_as("ServiceFact", "name model processes modelled_as since_us until_us")
+@stored_as("ServiceFact", "name model processes modelled_as since_us until_us -")
 @dataclass(frozen=True, slots=True)
 class ServiceFact:
     """A deployed model endpoint; ``processes`` names the process groups that run it.
 
-    ``modelled_as`` is the EcoLogits provider and model that estimate a service which is not measured.
+    ``modelled_as`` is the EcoLogits provider and model that estimate a service which is not measured. ``replicas`` are (name,
+    host): what its log calls the host that served a request.
     """
 
     name: str
@@ -87,6 +88,7 @@ class ServiceFact:
     modelled_as: str = ""
     since_us: int = ALWAYS
     until_us: int = FOREVER_US
+    replicas: tuple[tuple[str, str], ...] = ()
 
 
 @stored_as("Placement", "service host device share since_us until_us")
@@ -153,6 +155,12 @@ class Annotation:
             if own and wanted and own not in wanted:
                 return False
         return True
+
+
+def _replicas_text(facts: Iterable[object]) -> str:
+    """Names of replicas as a part of digests; empty where no service has any, as in digests of before there were names."""
+    named = [(fact.name, fact.since_us, fact.replicas) for fact in facts if isinstance(fact, ServiceFact) and fact.replicas]
+    return digest_text(named) if named else ""
 
 
 Dated = TypeVar("Dated", SiteFact, HostFact, ServiceFact, UseCaseFact)
@@ -270,7 +278,8 @@ class Config:
         dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
         # Ignore ``until``: the end of a fact is implied by the next one.
         open_ended = [replace(fact, until_us=FOREVER_US) for fact in dated]
-        return hashlib.blake2b(digest_text(open_ended).encode(), digest_size=12).hexdigest()
+        text = digest_text(open_ended) + _replicas_text(dated)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     def facts_digest(self) -> str:
         """Digest of all facts that result rows depend on."""
@@ -285,7 +294,8 @@ class Config:
             self.placements,
             self.use_cases,
         )
-        return hashlib.blake2b(digest_text(facts).encode(), digest_size=12).hexdigest()
+        text = digest_text(facts) + _replicas_text(self.services)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     def edges_us(self) -> list[int]:
         """Sorted instants [µs] at which a dated fact starts or ends."""

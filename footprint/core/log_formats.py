@@ -32,6 +32,7 @@ COLUMNS = (
     "unit",
     "status",
     "id",
+    "replica",
 )
 TIMES = ("start", "end", "first_token")
 _MISSING = ("", "-", "None")  # how logs write a missing value

@@ -140,13 +140,15 @@ class ContextReading:
 
 @stored_as(
     "request",
-    "start service use_case end first_token model requests input_tokens cached_input_tokens output_tokens units unit status id",
+    "start service use_case end first_token model requests input_tokens cached_input_tokens output_tokens units unit status id "
+    "replica",
 )
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request, or a window of several: when, for which service and use case, how many tokens.
 
-    ``end_us`` is None for an arrival of unknown duration. Cached tokens are a part of the input.
+    ``end_us`` is None for an arrival of unknown duration. Cached tokens are a part of the input. ``replica`` names the host that
+    served it, or what the configuration maps to one.
     By design there is no field for the prompt, the answer or the user.
     """
 
@@ -166,6 +168,7 @@ class RequestRecord:
     unit: str = ""
     status: str = ""
     id: str = ""
+    replica: str = ""
 
 
 Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
@@ -284,6 +287,7 @@ def _request(fields: dict[str, Any]) -> RequestRecord:
         unit=_text(fields, "unit", default=""),
         status=_text(fields, "status", default=""),
         id=_text(fields, "id", default=""),
+        replica=_text(fields, "replica", default=""),
     )
     check_request(record)
     return record

@@ -34,6 +34,7 @@ ARCHIVED_REQUEST_COLUMNS = (
     "cached_input_tokens",
     "output_tokens",
     "status",
+    "replica",
 )
 
 
@@ -133,6 +134,8 @@ class ArchiveReader:
             if pa.types.is_dictionary(values.type):
                 texts = values.cast(pa.string())
                 ids = self._numbers(set(texts.unique().to_pylist()))
+                if name == "replica":
+                    ids[""] = -1
                 columns.append([ids[text] for text in texts.to_pylist()])
             else:
                 columns.append([-1 if value is None else value for value in values.to_pylist()])

@@ -105,7 +105,7 @@ def _withdraw_readings(
 
 
 def _withdraw_requests(store: Store, connection: Connection, service: str, rows: list[dict[str, Any]]) -> int:
-    name_columns = ("use_case", "model", "unit", "status")
+    name_columns = ("use_case", "model", "unit", "status", "replica")
     ids = _name_ids(connection, {service, *(row[name] for row in rows for name in name_columns)})
     claim = table(schema.RequestClaim)
     keys = [row["key"] for row in rows]
@@ -132,6 +132,7 @@ def _withdraw_requests(store: Store, connection: Connection, service: str, rows:
             ids[row["status"]],
             row["content"],
             claimants[row["key"]],
+            ids[row["replica"]] if row["replica"] else None,
         )
         for row in rows
         if row["key"] in claimants

@@ -189,7 +189,7 @@ def _seal_day(
     archive.write(name, raw)
     times = [row[_TIME_COLUMN[source_kind(source)]] for row in new]
     ends = [row[2] for row in new if row[2] is not None] if source_kind(source) == "service" else []
-    batches = [] if source == EVENTS else sorted({row[-1] for row in new})
+    batches = [] if source == EVENTS else sorted({row[_BATCH_COLUMN[source_kind(source)]] for row in new})
     chain.add(
         {
             "source": source,
@@ -220,13 +220,18 @@ _TIME_COLUMN = {
 }
 
 
+_BATCH_COLUMN = {"host": READING_SCHEMA.get_field_index("batch"), "service": REQUEST_SCHEMA.get_field_index("batch")}
+
+
 def row_identity(source: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Identity of a row: device, quantity, grade, instant, value and batch; key and batch of a request; an event's id and text.
 
     A reading that was withdrawn and came back with another value is another row.
     """
     kind = source_kind(source)
-    return (row[0], row[2], row[3], row[6], row[7], row[13]) if kind == "host" else row[:1] + row[-1:]
+    if kind == "host":
+        return (row[0], row[2], row[3], row[6], row[7], row[13])
+    return (row[0], row[_BATCH_COLUMN[kind]]) if kind == "service" else row[:1] + row[-1:]
 
 
 def ledger_rows(store: Store, connection: Connection, source: str, day: int) -> list[tuple[Any, ...]]:
@@ -270,8 +275,8 @@ def _requests(store: Store, connection: Connection, service_id: int | None, star
     request = table(schema.RequestRow)
     on_day = (request.c.service_id == service_id) & (request.c.start_us >= start_us) & (request.c.start_us < end_us)
     rows = connection.execute(select(request).where(on_day)).all()
-    name_columns = ("use_case_id", "model_id", "unit_id", "status_id")
-    texts = store.texts(connection, {getattr(row, name) for row in rows for name in name_columns})
+    name_columns = ("use_case_id", "model_id", "unit_id", "status_id", "replica_id")
+    texts = store.texts(connection, {getattr(row, name) for row in rows for name in name_columns} - {None}) | {None: ""}
     result = [
         (
             bytes(stored.key),
@@ -289,6 +294,7 @@ def _requests(store: Store, connection: Connection, service_id: int | None, star
             texts[stored.status_id],
             bytes(stored.content),
             stored.batch_id,
+            texts[stored.replica_id],
         )
         for stored in rows
     ]

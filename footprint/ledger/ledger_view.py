@@ -11,9 +11,10 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
@@ -97,6 +98,7 @@ class RequestColumns:
     cached_input_tokens: Ints
     output_tokens: Ints
     status: Ints
+    replica: Ints
 
     def __len__(self) -> int:
         return len(self.start_us)
@@ -265,11 +267,10 @@ class LedgerView:
         before = base.where(target.c.time_us < start_us).order_by(target.c.time_us.desc()).limit(NEIGHBOURS)
         inside = base.where(target.c.time_us >= start_us, target.c.time_us < end_us).order_by(target.c.time_us)
         after = base.where(target.c.time_us >= end_us).order_by(target.c.time_us).limit(NEIGHBOURS)
-        rows = [tuple(row) for row in self.connection.execute(before)][::-1]
-        for part in (inside, after):
-            rows += [tuple(row) for row in self.connection.execute(part)]
-        columns = np.array(rows, dtype=np.int64).reshape(-1, 4)
-        return Samples(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
+        rows = [*fetch_tuples(self.connection, before)[::-1], *fetch_tuples(self.connection, inside)]
+        rows += fetch_tuples(self.connection, after)
+        columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+        return Samples(*np.ascontiguousarray(columns))
 
     def _stream_info(self, stream: int) -> StreamInfo | None:
         if self._by_id is None:
@@ -301,12 +302,12 @@ class LedgerView:
     def _day_samples(self, info: StreamInfo, day: int, retired: bool) -> Ints:
         """(time, value, covered, epoch) of a stream on a day, from SQL and, for a retired day, from files; shape (n, 4)."""
         target = table(schema.Reading)
-        result = self.connection.execute(
+        query = (
             select(target.c.time_us, target.c.value, target.c.covered_us, target.c.epoch_id)
             .where(target.c.stream_id == info.id, target.c.time_us >= day * US_PER_DAY, target.c.time_us < (day + 1) * US_PER_DAY)
             .order_by(target.c.time_us)
         )
-        rows = np.array([tuple(row) for row in result], dtype=np.int64).reshape(-1, 4)
+        rows = np.array(fetch_tuples(self.connection, query), dtype=np.int64).reshape(-1, 4)
         if not retired:
             return rows
         sealed = self.archive.readings(f"host {info.host}", day, info.device, info.quantity, info.grade)
@@ -366,9 +367,10 @@ class LedgerView:
                 "cached_input_tokens",
                 "output_tokens",
                 "status_id",
+                "replica_id",
             )
             columns = [func.coalesce(target.c[name], -1) for name in names]
-            result = self.connection.execute(
+            query = (
                 select(*columns)
                 .where(
                     target.c.service_id == self._service_id(service),
@@ -378,7 +380,7 @@ class LedgerView:
                 )
                 .order_by(target.c.start_us, target.c.key)
             )
-            rows = [tuple(row) for row in result]
+            rows = fetch_tuples(self.connection, query)
             retired = self.archive.days(f"service {service}")
             first_day = min(*earliest_us, start_us) // US_PER_DAY
             sealed = [
@@ -399,8 +401,8 @@ class LedgerView:
                 )
                 keyed_rows = [(tuple(row)[:-1], bytes(row[-1])) for row in keyed] + sealed
                 rows = [row for row, _ in sorted(keyed_rows, key=lambda item: (item[0][0], item[1]))]
-        columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 10)
-        return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(10)))
+        columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 11)
+        return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(11)))
 
     def _requests_extent(self, ignored_ids: Collection[int]) -> tuple[int, int] | None:
         """First start and last end [µs] of requests, from the index and the days of services; None if they do not suffice.
@@ -446,6 +448,15 @@ class LedgerView:
         if not known_spans:
             return None
         return min(low for low, _ in known_spans), max(high for _, high in known_spans)
+
+
+def fetch_tuples(connection: Connection, query: Select[Any]) -> list[tuple[int, ...]]:
+    """Rows of a query of whole numbers as the driver returns them: millions of rows need no named columns."""
+    result = connection.execute(query)
+    assert result.cursor is not None
+    rows = result.cursor.fetchall()
+    result.close()
+    return rows  # type: ignore[return-value]
 
 
 def fingerprint(parts: Iterable[object]) -> str:

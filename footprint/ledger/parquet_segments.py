@@ -47,6 +47,7 @@ REQUEST_SCHEMA = pa.schema(
         ("status", _WORD),
         ("content", pa.binary(8)),
         ("batch", pa.int64()),
+        ("replica", _WORD),
     ]
 )
 EVENT_SCHEMA = pa.schema([("id", pa.int64()), ("at_us", pa.int64()), ("kind", _WORD), ("text", pa.string())])
@@ -77,5 +78,7 @@ def pack_rows(source: str, day: int, rows: Sequence[tuple[Any, ...]]) -> bytes:
 
 def unpack_rows(raw: bytes) -> pa.Table:
     """Rows of a file, without their digests."""
-    table = pq.read_table(io.BytesIO(raw))
-    return table.drop_columns([DIGEST_COLUMN])
+    table = pq.read_table(io.BytesIO(raw)).drop_columns([DIGEST_COLUMN])
+    if "use_case" in table.column_names and "replica" not in table.column_names:  # sealed before requests named one
+        table = table.append_column("replica", pa.array([""] * table.num_rows, pa.string()).dictionary_encode().cast(_WORD))
+    return table

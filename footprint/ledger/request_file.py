@@ -24,7 +24,20 @@ from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import ColumnErrors, Reject
 
 REQUIRED = ("start", "use_case")
-COLUMNS = ("start", "end", "first_token", "service", "use_case", "model", *COUNT_COLUMNS, "units", "unit", "status", "id")
+COLUMNS = (
+    "start",
+    "end",
+    "first_token",
+    "service",
+    "use_case",
+    "model",
+    *COUNT_COLUMNS,
+    "units",
+    "unit",
+    "status",
+    "id",
+    "replica",
+)
 UNKNOWN = column_parsers.UNKNOWN
 UNKNOWN_USE_CASE = "(unknown)"  # the log names none; the request still gets its energy, and the row shows the gap
 
@@ -48,13 +61,14 @@ class RequestRows:
     unit: list[str]
     status: list[str]
     id: list[str]
+    replica: list[str]
 
     def __len__(self) -> int:
         return len(self.start_us)
 
     def names(self) -> set[str]:
         """All texts that the store refers to by id."""
-        return {*self.service, *self.use_case, *self.model, *self.unit, *self.status}
+        return {*self.service, *self.use_case, *self.model, *self.unit, *self.status, *self.replica}
 
 
 def parse_requests(
@@ -90,6 +104,7 @@ def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]
     known = np.asarray(pc.is_in(status, value_set=pa.array(["", *STATUSES])))
     errors.mark(~known, "status", f"must be one of {', '.join(STATUSES)}")
     ids = column_parsers.parse_texts(batch.column("id"), "id", errors, required=False)
+    replica = column_parsers.parse_texts(batch.column("replica"), "replica", errors, required=False)
     valid = ~errors.bad
     valid_mask = pa.array(valid)
     result = RequestRows(
@@ -108,6 +123,7 @@ def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]
         unit=unit.filter(valid_mask).to_pylist(),
         status=status.filter(valid_mask).to_pylist(),
         id=ids.filter(valid_mask).to_pylist(),
+        replica=replica.filter(valid_mask).to_pylist(),
     )
     return result, batch.rejects + errors.rejects()
 
@@ -170,7 +186,7 @@ def _fill_services(
     return pa.array(names, pa.string())
 
 
-# Columns of the content digest; an id is not part of it.
+# Columns of the content digest; an id is not part of it, and a replica only where there is one.
 _NUMBERS = ("start_us", "end_us", "first_token_us", "requests", "input_tokens", "cached_input_tokens", "output_tokens")
 _TEXTS = ("service", "use_case", "model", "unit", "status")
 _FIXED = struct.Struct(">7qd")
@@ -186,9 +202,9 @@ def request_keys(requests: RequestRows, seen: dict[bytes, int]) -> tuple[list[by
     numeric = [getattr(requests, name).tolist() for name in _NUMBERS]
     units = np.nan_to_num(requests.units, nan=-1.0).tolist()
     texts_by_name = [getattr(requests, name) for name in _TEXTS]
-    rows = zip(zip(*numeric, units, strict=True), zip(*texts_by_name, strict=True), requests.id, strict=True)
-    for values, texts, identity in rows:
-        body = _FIXED.pack(*values) + "\0".join(texts).encode()
+    rows = zip(zip(*numeric, units, strict=True), zip(*texts_by_name, strict=True), requests.id, requests.replica, strict=True)
+    for values, texts, identity, replica in rows:
+        body = _FIXED.pack(*values) + "\0".join((*texts, replica) if replica else texts).encode()
         content = hashlib.blake2b(body, digest_size=8).digest()
         if identity:
             key = hashlib.blake2b(f"{texts[0]}\0{identity}".encode(), digest_size=16, person=b"id").digest()
@@ -216,7 +232,7 @@ def rows_from_records(records: list[RequestRecord], lines: Ints) -> RequestRows:
     for name in columns_of:
         if name in _NUMBERS:
             values[name] = ints(name)
-        elif name in (*_TEXTS, "id"):
+        elif name in (*_TEXTS, "id", "replica"):
             values[name] = texts(name)
     values["units"] = np.array([np.nan if request.units is None else request.units for request in records], dtype=np.float64)
     return RequestRows(**values)  # type: ignore[arg-type]

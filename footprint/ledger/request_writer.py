@@ -33,6 +33,7 @@ REQUEST_COLUMNS = (
     "status_id",
     "content",
     "batch_id",
+    "replica_id",
 )
 
 
@@ -160,6 +161,7 @@ def _columns(
         ids(requests.status),
         contents,
         [batch_id] * len(requests),
+        [names[value] if value else None for value in requests.replica],
     ]
 
 

@@ -76,8 +76,8 @@ def verify(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def is_sealed(folder: Path) -> bool:
-    """Whether a folder holds any chain, head or sealed file."""
-    return any(next((folder / name).rglob("*"), None) is not None for name in ("chains", "days", "heads"))
+    """Whether a folder holds any chain or sealed file; a head alone says that there was nothing to seal."""
+    return any(next((folder / name).rglob("*"), None) is not None for name in ("chains", "days"))
 
 
 def _check_chain(source: Path, faults: list[str]) -> tuple[list[str], list[dict[str, Any]]]:

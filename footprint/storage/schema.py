@@ -152,6 +152,7 @@ class RequestRow(SQLModel, table=True):
     status_id: int = _big()
     content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))  # digest, to detect a conflict
     batch_id: int = _big()
+    replica_id: int | None = _big(nullable=True)  # host that served it, or what the configuration maps to one
 
 
 class ServiceDayRow(SQLModel, table=True):
@@ -252,6 +253,7 @@ class WithdrawnRequest(SQLModel, table=True):
     status_id: int = _big()
     content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))
     batch_id: int = _big()
+    replica_id: int | None = _big(nullable=True)
 
 
 class Users(SQLModel, table=True):

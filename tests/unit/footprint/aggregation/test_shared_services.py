@@ -11,9 +11,12 @@ from sqlalchemy import select
 
 from footprint.aggregation.fleet import place_service
 from footprint.aggregation.placements import Tenure
-from footprint.config import Config, parse_config
+from footprint.config import Config, ConfigError, parse_config
 from footprint.core.units import US_PER_DAY
+from footprint.ledger.archive_writer import seal
+from footprint.ledger.backup import backup, restore
 from footprint.ledger.importers import import_energy, import_requests
+from footprint.ledger.object_store import ObjectStore
 from footprint.queries.split_diagnostics import model_shares, split_diagnostics
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -24,6 +27,7 @@ from tests.support.contract_files import DAY_S, NOW_US, compute, query_rows
 from tests.support.step_fits import server
 
 HOSTS = ("h0", "h1", "h2")
+NAMES = ("h0", "10.0.0.2", "h2")  # as the log calls them
 FLEET = Fleet(replace(busier(server("small"), 0.06), devices=1), (3.0, 1.0, 1.0), leaves_s=12 * 3600)
 CONFIG = """
 [organisation]
@@ -41,7 +45,7 @@ pue = 1.3
 def write_fleet(folder: Path) -> dict[str, str]:
     """Files of a simulated day: the readings of each host every 10 s, and one log of requests."""
     paths = {}
-    log = ["start,end,service,use_case,input_tokens,cached_input_tokens,output_tokens,id"]
+    log = ["start,end,service,use_case,input_tokens,cached_input_tokens,output_tokens,id,replica"]
     for number, day in enumerate(simulate_fleet(FLEET, 3)):
         lines = ["time,host,device,component,energy_j"]
         counter = counters_j(day, number)[0]
@@ -53,8 +57,18 @@ def write_fleet(folder: Path) -> dict[str, str]:
         for i in range(len(day.start_s)):
             times = f"{DAY_S + day.start_s[i]:.3f},{DAY_S + day.end_s[i]:.3f}"
             tokens = f"{day.input_tokens[i]},{day.cached_tokens[i]},{day.output_tokens[i]}"
-            log.append(f"{times},chat,{FLEET.server.kinds[day.use_case[i]].name},{tokens},{HOSTS[number]}-{i}")
-    return {**paths, "requests": _write(folder / "requests.csv", log)}
+            log.append(f"{times},chat,{FLEET.server.kinds[day.use_case[i]].name},{tokens},{HOSTS[number]}-{i},{NAMES[number]}")
+    named = _write(folder / "named.csv", log)
+    unnamed = _write(folder / "requests.csv", [line.rpartition(",")[0] for line in log])
+    some = [log[0], *(line if i % 50 else line.rpartition(",")[0] + "," for i, line in enumerate(log[1:]))]
+    half = [log[0], *(line if i % 2 else line.rpartition(",")[0] + "," for i, line in enumerate(log[1:]))]
+    return {
+        **paths,
+        "requests": unnamed,
+        "named": named,
+        "some": _write(folder / "some.csv", some),
+        "half": _write(folder / "half.csv", half),
+    }
 
 
 def _write(path: Path, lines: list[str]) -> str:
@@ -69,7 +83,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def load(store: Store, facts: Config, files: dict[str, str], names: Sequence[str]) -> None:
     for name in names:
-        if name == "requests":
+        if name not in HOSTS:
             import_requests(store, facts, files[name], NOW_US)
         else:
             import_energy(store, files[name], NOW_US)
@@ -145,6 +159,100 @@ def test_a_host_that_was_not_read_makes_the_fit_doubtful(files: dict[str, str], 
         assert row["status"] in ("log-suspect", "refused")
         assert row["status"] == "refused" or "hosts of the service without readings: 1" in row["reason"]
     store.close()
+
+
+ROUTED = CONFIG + '\n[[service]]\nname = "chat"\nreplicas = { "10.0.0.2" = "h1" }\n'
+
+
+def active_shares(store: Store, facts: Config) -> dict[str, float]:
+    rows = query_rows(store, facts, group=("use_case",))
+    active = {row["use_case"]: row["accelerator_active_kwh"] for row in rows if not row["use_case"].startswith("(")}
+    return {name: kwh / sum(active.values()) for name, kwh in active.items()}
+
+
+def true_shares() -> dict[str, float]:
+    joules = [
+        sum(float(day.true_j[day.use_case == number].sum()) for day in simulate_fleet(FLEET, 3))
+        for number in range(len(FLEET.server.kinds))
+    ]
+    return {kind.name: part / sum(joules) for kind, part in zip(FLEET.server.kinds, joules, strict=True)}
+
+
+@pytest.mark.parametrize("log", ["named", "some"])
+def test_hosts_that_requests_name_are_fitted_together_on_their_own_requests(
+    log: str, files: dict[str, str], tmp_path: Path
+) -> None:
+    """One request in fifty without a name goes where the one before it went."""
+    store, facts = organisation(tmp_path, ROUTED)
+    load(store, facts, files, [*HOSTS, log])
+    compute(store, facts)
+    found = split_diagnostics(store, None, None)
+    assert [row["host"] for row in found] == list(HOSTS)
+    costs = [{part for part in row["coefficients"].split() if not part.startswith("idle")} for row in found]
+    assert costs[0] == costs[1] == costs[2]
+    assert len({part for row in found for part in row["coefficients"].split() if part.startswith("idle")}) == 3
+    assert all("several hosts" not in row["reason"] for row in found)
+    shares = active_shares(store, facts)
+    assert sum(abs(shares[name] - share) for name, share in true_shares().items()) <= 0.015
+    store.close()
+
+
+def test_a_log_that_names_half_of_the_hosts_is_one_meter(files: dict[str, str], tmp_path: Path) -> None:
+    store, facts = organisation(tmp_path, ROUTED)
+    load(store, facts, files, [*HOSTS, "half"])
+    compute(store, facts)
+    assert all("one log for several hosts" in row["reason"] for row in split_diagnostics(store, None, None))
+    shares = active_shares(store, facts)
+    assert sum(abs(shares[name] - share) for name, share in true_shares().items()) <= 0.03
+    store.close()
+
+
+def test_a_request_is_in_flight_on_its_own_host_alone(files: dict[str, str], tmp_path: Path) -> None:
+    """Idle time of the other hosts is theirs: nothing of it is in rows of use cases."""
+    idle = {}
+    for log, text in (("requests", CONFIG), ("named", ROUTED)):
+        store, facts = organisation(tmp_path / log, text)
+        load(store, facts, files, [*HOSTS, log])
+        compute(store, facts)
+        rows = query_rows(store, facts, group=("host", "use_case"))
+        idle[log] = {row["host"]: row["accelerator_idle_kwh"] for row in rows if row["use_case"] == "(idle)"}
+        store.close()
+    assert all(idle["named"][host] > idle["requests"][host] for host in HOSTS)
+
+
+def test_replicas_outlast_sealing_and_backup(files: dict[str, str], tmp_path: Path) -> None:
+    store, facts = organisation(tmp_path, ROUTED)
+    load(store, facts, files, [*HOSTS, "named"])
+    compute(store, facts)
+    before = stored(store)[:3]
+    assert seal(store, ObjectStore(str(tmp_path / "sealed")), NOW_US, after_days=1, keep_days=2).retired > 0
+    compute(store, facts, force=True)
+    assert stored(store)[:3] == before
+    backup(store, tmp_path / "all.zip", NOW_US)
+    clone = Store(f"sqlite:///{tmp_path / 'clone.db'}")
+    restore(clone, tmp_path / "all.zip")
+    compute(clone, facts, force=True)
+    assert stored(clone)[:3] == before
+    for each in (store, clone):
+        each.close()
+
+
+@pytest.mark.parametrize(("line", "reason"), [
+    ('replicas = ["h1"]', "replicas must be"),
+    ('replicas = { a = 1 }', "replicas must be"),
+    ('replicas = { a = "h9" }', "a is h9, on which the service has no device; its hosts are h0, h1, h2"),
+])  # fmt: skip
+def test_names_of_replicas_are_checked(line: str, reason: str) -> None:
+    text = CONFIG + f'\n[[service]]\nname = "chat"\n{line}\n'
+    number = text[: text.index("replicas")].count("\n") + 1
+    with pytest.raises(ConfigError, match=rf"footprint\.toml:{number}: .*{reason}"):
+        parse_config(text)
+
+
+def test_names_of_replicas_enter_the_digest_of_facts_where_there_are_any() -> None:
+    plain = parse_config(CONFIG + '\n[[service]]\nname = "chat"\n')
+    empty = parse_config(CONFIG + '\n[[service]]\nname = "chat"\nreplicas = {}\n')
+    assert empty.facts_digest() == plain.facts_digest() != parse_config(ROUTED).facts_digest()
 
 
 NOON, END = US_PER_DAY // 2, US_PER_DAY

@@ -36,7 +36,7 @@ def log(*rows: tuple[int, int, int, int], weight: float = 1.0, arrival: bool = F
 class Tokens:
     """Output tokens over a request, ``times`` as much for key 0; by the hour where coarse."""
 
-    method = "tokens"
+    method, is_pooled = "tokens", False
 
     def __init__(self, log: RequestLog, times: float = 1.0, *, coarse: bool = False) -> None:
         self.log, self.times, self.has_coarse_stamps = log, times, coarse

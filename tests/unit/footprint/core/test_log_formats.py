@@ -473,3 +473,32 @@ def test_the_agent_of_a_gateway_needs_no_sensor(tmp_path: Path) -> None:
         expected = agent.communicate(timeout=20)[1]
     assert sorted(records) == ["c1", "c2"], expected
     assert agent.returncode == 0
+
+
+@pytest.mark.parametrize(("name", "field", "value", "replica"), [
+    ("nginx", "upstream_addr", "10.0.0.12:8000", "10.0.0.12"),
+    ("nginx", "upstream_addr", "inf-01:8000, inf-02:8000", "inf-02"),
+    ("nginx", "upstream_addr", "[fd00::12]:8000", "[fd00::12]"),
+    ("nginx", "upstream_addr", "-", None),
+    ("envoy", "upstream_host", "10.0.0.12:8000", "10.0.0.12"),
+    ("envoy-ai-gateway", "upstream_host", "inf-01:443", "inf-01"),
+    ("litellm", "api_base", "http://inf-01:8000/v1", "inf-01"),
+    ("litellm", "model_id", "large-on-inf-01", "large-on-inf-01"),
+    ("litellm-spend", "api_base", "https://inf-02/v1", "inf-02"),
+    ("footprint", "replica", "inf-03", "inf-03"),
+])  # fmt: skip
+def test_maps_read_the_host_that_served_a_request(name: str, field: str, value: str, replica: str | None) -> None:
+    """The server behind the gateway, as the gateway names it; never the client."""
+    row = map_request(load_map(name), {**PERSONAL, **dict(ROWS[name][0] if name in ROWS else {"start": AT}), field: value})
+    assert row is not None
+    assert row.get("replica") == replica
+
+
+@pytest.mark.parametrize(("payload", "replica"), [
+    ({"api_base": "http://inf-01:8000/v1", "model_id": "x"}, "inf-01"),
+    ({"model_id": "large-1"}, "large-1"),
+    ({"api_base": None, "model_id": ""}, None),
+    ({}, None),
+])  # fmt: skip
+def test_the_callback_writes_the_host_of_the_deployment(payload: dict[str, Any], replica: str | None) -> None:
+    assert row_of({"startTime": AT, "endTime": AT + 1, **payload}).get("replica") == replica
