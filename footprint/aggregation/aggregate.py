@@ -31,7 +31,7 @@ from footprint.aggregation.executors import (
     open_executor,
 )
 from footprint.aggregation.open_day import OpenPart, last_reading_before_us
-from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_day
+from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_days
 from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.aggregation.shard_key import ShardKey
 from footprint.calendar.slots import slot_length_us
@@ -48,6 +48,7 @@ from footprint.storage.figure_writer import compact
 # After midnight: agents send batches seconds after they read, so the last readings of a day are there within two minutes.
 CLOSING_DELAY_US = 120 * US_PER_S
 
+OPEN_DAYS_PER_COMMIT = 25
 Progress = Callable[[str, int], None]
 
 
@@ -198,15 +199,21 @@ class _AggregationRun:
         return OpenPart(since_us, closed_day)
 
     def compute(self, stamps: dict[tuple[ShardKey, int], ShardStamp]) -> None:
-        """Compute shards, here or in workers, and store each as it comes."""
+        """Compute shards, here or in workers, and store each as it comes; small parts of open days together."""
+        waiting: list[tuple[ComputedDay, ShardStamp]] = []
         with open_executor(self.config) as workers:
             for computed in self._computed(stamps, workers):
                 stamp = stamps[computed.key, computed.day]
                 if self.progress is not None:
                     self.progress(computed.key.text, computed.day)
-                store_day(self.store, self.config, computed, stamp)
+                waiting.append((computed, stamp))
+                if not stamp.provisional or len(waiting) == OPEN_DAYS_PER_COMMIT:
+                    store_days(self.store, self.config, waiting)
+                    waiting = []
                 self.closed_days |= not stamp.provisional
                 self.summary.computed += 1
+            if waiting:
+                store_days(self.store, self.config, waiting)
 
     def _computed(
         self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: tuple[Executor, int] | None

@@ -43,15 +43,15 @@ class FleetError(FootprintError):
 class ComputedDay:
     """One computed day: packed rows of a host with its splits and new statistics, or counts of a service.
 
-    Of an open day, it may be the part from ``since_us`` on.
+    Of an open day, it may be the part from the edge of slots ``since_us`` on.
     """
 
     key: ShardKey
     day: int
-    since_us: int
     tables: ShardTables
     splits: tuple[SplitRecord, ...] = ()
     statistics: tuple[tuple[str, int, str, str], ...] = ()
+    since_us: int | None = None
 
 
 def compute_host_days(
@@ -60,10 +60,11 @@ def compute_host_days(
     """Days of a host, in order; of an open day one ``part``, or the whole where there is no model to divide it."""
     for day in days:
         host_day = host.compute_part(day, part) if part is not None else None
-        since_us = part.since_us if host_day is not None and part is not None else day * US_PER_DAY
+        since_us = part.since_us if host_day is not None and part is not None else None
         host_day = host.compute(day) if host_day is None else host_day
         tables = host_day_tables(host.config, key.name, host_day)
-        yield ComputedDay(key, day, since_us, tables, split_records(host_day), tuple(host.new_statistics()))
+        splits = split_records(host_day) if since_us in (None, day * US_PER_DAY) else ()
+        yield ComputedDay(key, day, tables, splits, tuple(host.new_statistics()), since_us)
 
 
 def compute_service_days(
@@ -71,8 +72,8 @@ def compute_service_days(
 ) -> Iterator[ComputedDay]:
     """Days of a service, in order; of an open day one ``part``."""
     for day in days:
-        since_us = day * US_PER_DAY if part is None else part.since_us
-        yield ComputedDay(key, day, since_us, count_service_day(view, config, key.name, day, since_us))
+        since_us = None if part is None else part.since_us
+        yield ComputedDay(key, day, count_service_day(view, config, key.name, day, since_us), since_us=since_us)
 
 
 def _compute_task(url: str, config: Config, book: FactorBook, key: ShardKey, days: Sequence[int]) -> list[ComputedDay]:

@@ -176,7 +176,8 @@ class HostAggregator:
         segments = self._segments(start_us, end_us)
         index = {service: number for number, service in enumerate(self.services)}
         placed = {device.device: self._placed(device.device, start_us, end_us, index, idle_uw) for device in devices}
-        splits = {service: self._split(service, day, divided[service]) for service in self.services}
+        is_whole = start_us == day * US_PER_DAY
+        splits = {service: self._split(service, day, divided[service], is_whole=is_whole) for service in self.services}
         placed = self._with_fitted_idle(placed, splits, devices)
         bases = {
             (device, service, number): self._basis(device, service, int(segment), devices, placed, splits)
@@ -245,20 +246,23 @@ class HostAggregator:
             split=_split_status(splits[service]) if service else "",
         )
 
-    def _split(self, service: str, day: int, divided: DividedLog) -> SplitDiagnostics:
-        """Division of the shared energy of a service: by its fit, or by declared weights without a valid fit."""
+    def _split(self, service: str, day: int, divided: DividedLog, *, is_whole: bool) -> SplitDiagnostics:
+        """Division of the shared energy of a service: by its fit, or by declared weights without a valid fit.
+
+        Energy that served nobody is that of whole days.
+        """
         keys, log, fit, weights = divided.service_log.keys, divided.log, divided.fit, divided.weights
         if fit is not None and fit.fit is not None and weights is not None:
             shares = weights.shares(fit.fit)
             pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
             service_input = ServiceInput(service, keys, log, weights, (), weights.half_widths)
-            wasted = self._wasted(service, day, divided, weights)
+            wasted = self._wasted(service, day, divided, weights) if is_whole else {}
             return SplitDiagnostics(service_input, fit.diagnosis, dict(zip(keys, pairs, strict=True)), wasted, fit)
         w_in = assumption("weight_input_token")
         scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
         declared = DeclaredWeights(log)
         diagnosis = fit.diagnosis if fit is not None else None
-        wasted = self._wasted(service, day, divided, declared)
+        wasted = self._wasted(service, day, divided, declared) if is_whole else {}
         return SplitDiagnostics(ServiceInput(service, keys, log, declared, scenarios), diagnosis, {}, wasted)
 
     def _wasted(self, service: str, day: int, divided: DividedLog, weights: EnergyWeights) -> _WastedShares:

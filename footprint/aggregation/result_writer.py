@@ -32,31 +32,42 @@ class ShardStamp:
     facts: str = ""  # facts of a sealed day that an edit without a date does not change
 
 
-def store_day(store: Store, config: Config, computed: ComputedDay, stamp: ShardStamp) -> None:
-    """Store the figures, the splits and the new statistics of a shard, in one transaction.
+def store_days(store: Store, config: Config, days: Sequence[tuple[ComputedDay, ShardStamp]]) -> None:
+    """Store the figures, the splits and the new statistics of shards, in one transaction.
 
     Raises
     ------
     ClosureError
         If the energy of a device's rows is not that of its coverage; nothing is stored.
     """
-    _check_closure(stamp, computed.tables)
-    names = store.name_ids({stamp.key.name, *computed.tables.names, *(split.service for split in computed.splits)})
+    texts: set[str] = set()
+    for computed, stamp in days:
+        _check_closure(stamp, computed.tables)
+        texts.update((stamp.key.name, *computed.tables.names, *(split.service for split in computed.splits)))
+    names = store.name_ids(texts)
     with store.begin() as connection:
-        bases = _basis_ids(store, connection, computed.tables.bases)
-        shard_id = _register_shard(store, connection, stamp, "" if stamp.provisional else computed.tables.digest())
-        member = stamp.key.kind, names[stamp.key.name]
-        open_since_s = computed.since_us // US_PER_S if stamp.provisional else None
-        commit_tables(
-            connection, shard_id, member, stamp.day, computed.tables, names, bases, config.timezone, open_since_s=open_since_s
-        )
-        if computed.since_us == stamp.day * US_PER_DAY:  # splits are those of whole days
-            _replace_splits(store, connection, shard_id, names, computed)
-        statistics = [
-            {"stream_key": key, "day": day, "inputs": inputs, "content": content}
-            for key, day, inputs, content in computed.statistics
-        ]
-        store.upsert(connection, schema.Statistics, statistics)
+        for computed, stamp in days:
+            _store_day(store, connection, config, computed, stamp, names)
+
+
+def _store_day(
+    store: Store, connection: Connection, config: Config, computed: ComputedDay, stamp: ShardStamp, names: dict[str, int]
+) -> None:
+    bases = _basis_ids(store, connection, computed.tables.bases)
+    shard_id = _register_shard(store, connection, stamp, "" if stamp.provisional else computed.tables.digest())
+    member = stamp.key.kind, names[stamp.key.name]
+    start_us = stamp.day * US_PER_DAY
+    since_us = start_us if computed.since_us is None else computed.since_us
+    open_since_s = since_us // US_PER_S if stamp.provisional else None
+    commit_tables(
+        connection, shard_id, member, stamp.day, computed.tables, names, bases, config.timezone, open_since_s=open_since_s
+    )
+    if since_us == start_us:  # splits are those of whole days
+        _replace_splits(store, connection, shard_id, names, computed)
+    statistics = [
+        {"stream_key": key, "day": day, "inputs": inputs, "content": content} for key, day, inputs, content in computed.statistics
+    ]
+    store.upsert(connection, schema.Statistics, statistics)
 
 
 def _replace_splits(store: Store, connection: Connection, shard_id: int, names: dict[str, int], computed: ComputedDay) -> None:

@@ -192,7 +192,7 @@ class Office:
 
     def run_cut_off(self) -> None:
         """A run that ends before it clears its marks, or before it stores a day."""
-        target, name = self.luck.choice([(aggregation._AggregationRun, "finish"), (aggregation, "store_day")])
+        target, name = self.luck.choice([(aggregation._AggregationRun, "finish"), (aggregation, "store_days")])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(target, name, _cut)
             with contextlib.suppress(Cut):
