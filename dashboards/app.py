@@ -3,68 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 from urllib.parse import parse_qs
 
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import MATCH, Dash, Input, Output, State, dcc, html, no_update
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 
-from dashboards.components import message, refusal_text
-from dashboards.layout import footer, header, print_header, skeleton
-from dashboards.pages import (
-    access,
-    charter,
-    compare,
-    editions,
-    efficiency,
-    entities,
-    explain,
-    help,  # noqa: A004
-    methods,
-    overview,
-    quality,
-    readings,
-    trace,
-)
-from dashboards.parts.filters import filter_bar
+from dashboards.answers import DataVersion, Question, TtlCache, query_answer
+from dashboards.card_frames import FRAME_TYPE
+from dashboards.components import has_failed
+from dashboards.layout import picture_texts, skeleton
+from dashboards.page_shell import PAGES, render_card, render_shell
+from dashboards.pages import charter, editions, methods, trace
 from dashboards.parts.power import power_figure
 from dashboards.translations import LANGUAGES, translate
 from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, UrlState, shows_protected_only
-from footprint.access import AccessRefused, Role, allows
+from footprint.access import AccessRefused, Role
 from footprint.access.authentication import access_mode
 from footprint.access.middleware import PAGE_KEY, AuthorizedQueries, current_role
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.editions.repository import Release, latest_release
-from footprint.figures import Query, QueryResult, run_query
+from footprint.figures import Query
 from footprint.storage.database import Store
 from footprint.storage.figure_writer import data_version
-
-
-class Page(Protocol):
-    """Interface of a page: its URL path, the catalogue key of its title, and its content."""
-
-    PATH: str
-    TITLE: str
-
-    def content(self, context: PageContext) -> list[Any]:
-        """Components of the page."""
-        ...
-
-
-# Header entries in order (at most eight), entries of the *More* menu, and pages that only links from figures lead to.
-NAVIGATION: tuple[Any, ...] = (overview, *entities.MAIN, compare, charter, quality, editions, methods)
-MORE: tuple[Any, ...] = (efficiency, *entities.MORE, help)
-UNLISTED: tuple[Any, ...] = (explain, readings, access)
-PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *MORE, *UNLISTED)}
 
 # These pages show nothing below the total of the organisation, so every role may read the store through them.
 UNRESTRICTED_PAGES = (editions.PATH, methods.PATH)
@@ -84,11 +52,8 @@ NON_PAGE_PREFIXES = (
 )
 
 REFRESH_MS = 10_000
-CACHE_TTL_S = 60
-VERSION_CHECK_S = 1
-MAX_PAGE_THREADS = 2  # further requests for pages wait, so that the server stays responsive
-MAX_CACHED_RESULTS = 256
-MAX_CACHED_PAGES = 64  # a page takes up to 1 MB
+MAX_PAGE_THREADS = 2  # further requests for cards wait, so that the server stays responsive
+MAX_CACHED_CARDS = 640  # about 50 pages of up to 1 MB
 _language: ContextVar[str] = ContextVar("language", default="fr")
 _theme: ContextVar[str] = ContextVar("theme", default="auto")
 _print: ContextVar[bool] = ContextVar("print", default=False)
@@ -99,9 +64,9 @@ def mount(
     store: Store,
     config: Config,
     clock: Callable[[], int],
-    run: Callable[[Store, Config, Query, int], QueryResult] = run_query,
+    ask: Callable[[Question, Store, Config, int], Any] = Question.answer,
 ) -> Any:
-    """Mount the pages on ``api``; return the ASGI application that serves both."""
+    """Mount the pages on ``api``; return the ASGI application that serves both. ``ask`` answers questions of cards."""
     dash_class: Any = _LocalisedDash
     dash = dash_class(
         __name__,
@@ -113,10 +78,9 @@ def mount(
         suppress_callback_exceptions=True,
         websocket_callbacks=False,
     )
-    dash.layout = lambda: _layout(config, _language.get())
-    cached_query: TtlCache[Query, QueryResult] = TtlCache(
-        lambda query: run(store, config, query, clock()), lambda: _data_version(store)
-    )
+    dash.layout = lambda: _layout(config, _language.get(), clock())
+    version = DataVersion(partial(_data_version, store))
+    answers: TtlCache[Question, Any] = TtlCache(lambda question: ask(question, store, config, clock()), version)
     authorized = AuthorizedQueries(store, config, clock)
 
     def context(path: str, search: str, language: str) -> PageContext:
@@ -126,40 +90,67 @@ def mount(
         return PageContext(
             config,
             store if may_bypass_policy(role, view) else None,
-            lambda query: authorized.run(query, cached_query),
+            lambda query: authorized.run(query, partial(query_answer, answers=answers)),
             clock(),
             restrict_to_role(view, role, config, clock()),
             role=role,
             find_edition=partial(_newest_edition, store),
+            shared=answers,
         )
 
-    def render(request: PageRequest) -> tuple[Any, bool]:
-        page = render_page(context(request.path, request.search, request.language))
-        return page, _has_data(context, request.path, request.search, request.language)
+    def render(request: CardRequest) -> Any:
+        return render_card(context(*split_url(request.url), request.language), request.name)
 
-    # A page without figures is not cached: the browser polls until there are some.
-    pages = TtlCache(render, lambda: _page_version(store), MAX_CACHED_PAGES, lambda rendered: rendered[1])
+    cards = TtlCache(render, version, MAX_CACHED_CARDS, lambda card: not has_failed(card))
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
-        Output("page", "children"),
-        Output("settled", "data"),
-        Output("tick", "disabled"),
+        Output("header", "children"),
+        Output("filters", "children"),
+        Output("printed", "children"),
+        Output("body", "children"),
+        Output("footer", "children"),
+        Output("structure", "data"),
+        Output("url", "data"),
         Input("address", "pathname"),
         Input("address", "search"),
-        Input("tick", "n_intervals"),
+        State("structure", "data"),
         State("language", "data"),
-        State("settled", "data"),
     )
-    async def show(path: str | None, search: str | None, _ticks: int | None, language: str, settled: str | None) -> Any:
-        url = (path or "") + (search or "")
-        if url == settled:
-            return no_update, no_update, True  # keep a page with figures as the reader left it (unfolded tables, scroll position)
-        request = PageRequest(current_role(), path or "/", search or "", language)
-        # Rendering writes the audit log, so pages of roles that see unprotected figures bypass the cache.
+    async def show(path: str | None, search: str | None, structure: str | None, language: str) -> Any:
+        if path is None:
+            return (no_update,) * 7  # the browser has not read its address yet
+        shell = await run_in_thread(_shell_threads, render_shell, context(path, search or "", language))
+        # Cards of the same frames stay until the new ones arrive.
+        body = no_update if shell.structure == structure else shell.body
+        return shell.header, shell.filters, shell.print_header, body, shell.footer, shell.structure, path + (search or "")
+
+    @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
+        Output({"type": FRAME_TYPE, "name": MATCH}, "children"),
+        Output({"type": FRAME_TYPE, "name": MATCH}, "data-url"),
+        Input("url", "data"),
+        Input("turn", "data"),
+        State({"type": FRAME_TYPE, "name": MATCH}, "id"),
+        State("language", "data"),
+    )
+    async def show_card(url: str, _turn: int, frame_id: dict[str, str], language: str) -> Any:
+        request = CardRequest(current_role(), url, language, frame_id["name"])
+        # Rendering writes the audit log, so cards of roles that see unprotected figures bypass the cache.
         cacheable = access_mode(config) == "open" or not request.role.sees_uses
-        page, has_data = await run_in_page_thread(pages if cacheable else render, request)
-        # Poll only while the page is empty; otherwise a slow page would be requested in a loop.
-        return page, url if has_data else "", has_data
+        return await run_in_thread(_card_threads, cards if cacheable else render, request), url
+
+    @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
+        Output("tick", "disabled"),
+        Output("turn", "data"),
+        Input("url", "data"),
+        Input("tick", "n_intervals"),
+        State("tick", "disabled"),
+        State("language", "data"),
+        prevent_initial_call=True,
+    )
+    async def poll(url: str, ticks: int | None, disabled: bool | None, language: str) -> Any:
+        has_data = await run_in_thread(_card_threads, _has_data, context, url, language)
+        # Poll only while there are no figures; the first ones fill the cards that were shown empty.
+        return has_data, ticks if has_data and not disabled else no_update
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
         Output("power", "figure"),
@@ -173,7 +164,7 @@ def mount(
         page_context = context(path, search, language)
         if not page_context.role.sees_services:
             return no_update  # the client chooses the URL, so the role is checked here again
-        chart = await run_in_page_thread(power_figure, page_context, page_context.view.get("name"))
+        chart = await run_in_thread(_card_threads, power_figure, page_context, page_context.view.get("name"))
         return no_update if chart is None else chart[0]
 
     @dash.callback(  # type: ignore[untyped-decorator,unused-ignore]
@@ -191,12 +182,20 @@ def mount(
     return _LocaleMiddleware(api)
 
 
-_page_threads = ThreadPoolExecutor(max_workers=MAX_PAGE_THREADS, thread_name_prefix="page")
+_card_threads = ThreadPoolExecutor(max_workers=MAX_PAGE_THREADS, thread_name_prefix="card")
+# Shells ask for no figure, and so do not wait for cards.
+_shell_threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shell")
 
 
-async def run_in_page_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Run a function in a page thread: rendering on the event loop would block the server, including the ingest of readings."""
-    return await asyncio.get_running_loop().run_in_executor(_page_threads, partial(copy_context().run, function, *args))
+async def run_in_thread(threads: Executor, function: Callable[..., Any], *args: Any) -> Any:
+    """Run a function in a thread: rendering on the event loop would block the server, including the ingest of readings."""
+    return await asyncio.get_running_loop().run_in_executor(threads, partial(copy_context().run, function, *args))
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Path and query string of a URL of this site."""
+    path, mark, search = url.partition("?")
+    return path, mark + search
 
 
 def _newest_edition(store: Store, period: str) -> Release | None:
@@ -224,127 +223,64 @@ def restrict_to_role(view: UrlState, role: Role, config: Config, now_us: int) ->
     return replace(view, period=str(period_at(now_us, config.timezone).shifted(-1)))
 
 
-def _has_data(context: Callable[..., PageContext], path: str | None, search: str | None, language: str) -> bool:
+def _has_data(context: Callable[..., PageContext], url: str, language: str) -> bool:
     """Whether there is any figure yet; until then the browser polls."""
     try:
-        page_context = context(path or "/", search or "", language)
-        return bool(page_context.run_query(Query()).rows)
+        return bool(context(*split_url(url), language).run_query(Query()).rows)
     except DBAPIError:
         return False
     except AccessRefused:
         return True  # polling would not change a refusal
 
 
-def render_page(context: PageContext) -> Any:
-    """Header, content and footer of a page; if the store does not answer, the content says so."""
-    view, language = context.view, context.view.language
-    page = PAGES.get(view.path) if allows(context.role, view.path) else None
-    try:
-        content = page.content(context) if page is not None else help.not_found(context)
-    except DBAPIError:
-        content = [message(translate(language, "away_title"), translate(language, "away"))]
-    except AccessRefused as refused:
-        content = [filter_bar(context), message(translate(language, "refused_title"), f"[c] {refusal_text(refused, language)}")]
-    body = [print_header(context), *(part for part in content if part is not None)]
-    navigation, more = _visible_pages(context, NAVIGATION), _visible_pages(context, (*MORE, access))
-    return [header(context, navigation, more), html.Main(body, id="main", tabIndex=-1), footer(context, more)]
-
-
-def _visible_pages(context: PageContext, pages: tuple[Any, ...]) -> list[Any]:
-    """Pages that the role may see; the access log only where people sign in."""
-    role, has_sign_in = context.role, access_mode(context.config) != "open"
-    return [
-        page
-        for page in pages
-        if allows(role, page.PATH) and (page is not access or has_sign_in) and (page is not overview or role is not Role.PUBLIC)
-    ]
-
-
-def _layout(config: Config, language: str) -> html.Div:
+def _layout(config: Config, language: str, now_us: int) -> html.Div:
     region: dict[str, Any] = {"aria-label": translate(language, "demo")}
-    live: dict[str, Any] = {"aria-live": "polite"}
+    live: dict[str, Any] = {
+        "aria-live": "polite",
+        "data-updated": translate(language, "updated"),
+        "data-loading": translate(language, "loading"),
+    }
     banner = [html.Div(html.P(translate(language, "demo")), className="demo", role="region", **region)] if config.demo else []
+    main = [html.Div(id="printed", className="print-only"), html.Div(id="filters"), html.Div(skeleton(language), id="body")]
     return html.Div(
         [
             html.A(translate(language, "skip"), href="#main", className="skip"),
             *banner,
-            html.Div(skeleton(language), id="page"),
+            html.Div(
+                [
+                    html.Header(id="header"),
+                    html.Main(main, id="main", tabIndex=-1),
+                    html.Footer(id="footer", className="page-footer", **picture_texts(config, language, now_us)),
+                ],
+                id="page",
+            ),
             html.Div(id="spoken", className="hidden", role="status", **live),
             dcc.Location(id="address", refresh=False),
             dcc.Interval(id="tick", interval=REFRESH_MS, disabled=True),
             dcc.Store(id="language", data=language),
-            dcc.Store(id="settled", data=""),
+            dcc.Store(id="structure", data=""),
+            dcc.Store(id="url", data=""),
+            dcc.Store(id="turn", data=0),
         ],
         className="demonstration" if config.demo else "",
     )
 
 
 @dataclass(frozen=True, slots=True)
-class PageRequest:
-    """Cache key of a rendered page: role, URL and language."""
+class CardRequest:
+    """Cache key of a rendered card: role, URL, language and name of its frame."""
 
     role: Role
-    path: str
-    search: str
+    url: str
     language: str
-
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class TtlCache(Generic[Key, Value]):
-    """Thread-safe cache whose entries expire when the version of the data changes, or after `CACHE_TTL_S`.
-
-    ``read_version`` is called at most once every `VERSION_CHECK_S`. Entries expire by time too, since the end of an open
-    period moves with the clock. Values for which ``should_cache`` is false are computed again each time.
-    """
-
-    def __init__(
-        self,
-        compute: Callable[[Key], Value],
-        read_version: Callable[[], Any],
-        max_entries: int = MAX_CACHED_RESULTS,
-        should_cache: Callable[[Value], bool] = lambda value: True,
-    ) -> None:
-        self._compute, self._read_version = compute, read_version
-        self._max_entries, self._should_cache = max_entries, should_cache
-        self._entries: dict[Key, tuple[float, Any, Value]] = {}
-        self._version: tuple[float, Any] = (0.0, None)
-        self._locks: dict[Key, threading.Lock] = {}
-
-    def __call__(self, key: Key) -> Value:
-        # Of concurrent callers with the same key, one computes the value and the others wait for it.
-        with self._locks.setdefault(key, threading.Lock()):
-            return self._get(key)
-
-    def _get(self, key: Key) -> Value:
-        now = time.monotonic()
-        if now - self._version[0] > VERSION_CHECK_S:
-            self._version = now, self._read_version()
-        entry = self._entries.get(key)
-        if entry is not None and entry[1] == self._version[1] and now - entry[0] <= CACHE_TTL_S:
-            return entry[2]
-        value = self._compute(key)
-        if not self._should_cache(value):
-            return value
-        if len(self._entries) >= self._max_entries:
-            self._entries.clear()
-            self._locks.clear()
-        self._entries[key] = now, self._version[1], value
-        return value
+    name: str
 
 
 def _data_version(store: Store) -> Any:
-    """Version of the computed figures."""
-    with store.read() as connection:
-        return data_version(connection)
-
-
-def _page_version(store: Store) -> Any:
-    """Version of the computed figures; a new one on each call while the store does not answer, so that no page is cached."""
+    """Version of the computed figures; a new one on each call while the store does not answer, so that nothing is cached."""
     try:
-        return _data_version(store)
+        with store.read() as connection:
+            return data_version(connection)
     except DBAPIError:
         return object()
 

@@ -202,9 +202,14 @@ def state_strip(states: Sequence[tuple[str, str]], label: str) -> html.Div:
     return html.Div(cells, className="strip", **attributes)
 
 
-def message(title: str, text: str, level: Any = html.H1) -> html.Div:
-    """Status message in place of a page or card without content."""
-    return html.Div([level(title), html.P(text, className="lead")], className="message", role="status")
+def page_title(text: str) -> html.H1:
+    """Heading of a page. By its id the element, and with it the focus, stays when the text changes."""
+    return html.H1(text, id="title")
+
+
+def message(title: str, text: str, kind: str = "message") -> html.Div:
+    """Status message in place of a page without content; ``kind`` are CSS classes."""
+    return html.Div([html.H1(title), html.P(text, className="lead")], className=kind, role="status")
 
 
 def refusal_text(refused: AccessRefused, language: str) -> str:
@@ -214,29 +219,39 @@ def refusal_text(refused: AccessRefused, language: str) -> str:
 
 def error_boundary(build: Callable[[], Any], context: PageContext) -> Any:
     """Result of ``build``, or a card that says that it failed, with the error id of the log; the other cards stay."""
+    language = context.view.language
     try:
         return build()
-    except DBAPIError:
-        raise
     except AccessRefused as refused:
-        language = context.view.language
         reason = html.P(f"[c] {refusal_text(refused, language)}", className="sentence", role="status")
         return card(translate(language, "refused_title"), "", reason, language)
+    except DBAPIError:
+        text = f"{translate(language, 'away_title')}."
     except Exception:
         error = uuid.uuid4().hex[:8]
         _log.exception("card failed, error %s", error)
-        language = context.view.language
         text = translate(language, "card_failed", error=error)
-        retry = html.A(translate(language, "again"), href=context.view.link())
-        return html.Section(html.P([text, " ", retry], role="status"), className="block failed")
+    reload: dict[str, Any] = {"data-reload": "1"}
+    retry = html.A(translate(language, "again"), href=context.view.link(), **reload)
+    return html.Section(html.P([text, " ", retry], role="status"), className="block failed")
+
+
+def has_failed(content: Any) -> bool:
+    """Whether a card, or a part of it, says that it failed; the next reader may have more luck."""
+    parts = content if isinstance(content, list) else [content]
+    return any("failed" in (getattr(part, "className", None) or "").split() for part in parts)
 
 
 def link_menu(view: UrlState, name: str, label: str, current: str, choices: Sequence[tuple[str, str]]) -> html.Details:
-    """Unfolding list of links, one a choice: works by keyboard, and each choice has its own URL."""
+    """Unfolding list of links, one a choice: works by keyboard, and each choice has its own URL.
+
+    Its ids keep its elements, and with them the focus, when menus before it come and go.
+    """
     links = [
         html.Li(html.A(text, href=view.link(**{name: value}), **(CURRENT if text == current else {}))) for value, text in choices
     ]
-    return html.Details([html.Summary([html.Span(label), html.B(current)]), html.Ul(links)], className="menu")
+    summary = html.Summary([html.Span(label), html.B(current)], id=f"choice-{name}")
+    return html.Details([summary, html.Ul(links)], className="menu", id=f"menu-{name}")
 
 
 class Drawing(_Component):  # type: ignore[misc]

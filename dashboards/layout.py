@@ -15,6 +15,7 @@ from dashboards.url_state import THEMES, PageContext
 from footprint.access import Role
 from footprint.access.authentication import access_mode
 from footprint.aggregation import METHOD_VERSION
+from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.version import VERSION
 from footprint.i18n.formatting import format_local_time
@@ -28,7 +29,7 @@ LOGO_SVG = (
 SKELETON_BLOCKS = ((56, "60%"), (160, "100%"), (340, "100%"), (340, "100%"))  # heights [px] and widths of the placeholders
 
 
-def header(context: PageContext, listed: Sequence[Any], more: Sequence[Any]) -> html.Header:
+def header(context: PageContext, listed: Sequence[Any], more: Sequence[Any]) -> list[Any]:
     """Logo, page links, *More* menu, languages, themes and share menu."""
     view, language = context.view, context.view.language
     entries = [
@@ -52,23 +53,21 @@ def header(context: PageContext, listed: Sequence[Any], more: Sequence[Any]) -> 
     settings: dict[str, Any] = {"aria-label": f"{translate(language, 'language')}, {translate(language, 'theme')}"}
     logo = html.Span([Drawing(LOGO_SVG, classes="sign"), "Footprint"], className="wordmark")
     unfold: dict[str, Any] = {"aria-expanded": "false", "data-fold": "pages"}
-    return html.Header(
-        [
-            html.A(logo, href=view.link("/"), className="home"),
-            html.Nav(html.Ul(entries), className="pages", **pages),
-            html.Button("Menu", type="button", className="unfold", **unfold),
-            html.Nav(
-                [
-                    html.Span(languages, className="languages"),
-                    _settings_menu(translate(language, "theme"), themes),
-                    _share_menu(context),
-                    *_account_links(context),
-                ],
-                className="settings",
-                **settings,
-            ),
-        ]
-    )
+    return [
+        html.A(logo, href=view.link("/"), className="home"),
+        html.Nav(html.Ul(entries), className="pages", **pages),
+        html.Button("Menu", type="button", className="unfold", **unfold),
+        html.Nav(
+            [
+                html.Span(languages, className="languages"),
+                _settings_menu(translate(language, "theme"), themes),
+                _share_menu(context),
+                *_account_links(context),
+            ],
+            className="settings",
+            **settings,
+        ),
+    ]
 
 
 def _account_links(context: PageContext) -> list[Any]:
@@ -105,7 +104,7 @@ def _share_menu(context: PageContext) -> html.Details:
     )
 
 
-def print_header(context: PageContext) -> html.Div:
+def print_header(context: PageContext) -> list[Any]:
     """Header of the printed page: period, filters and URL as text."""
     view, language = context.view, context.view.language
     filters = ", ".join(f"{translate(language, name).lower()} {value}" for name, value in view.filters) or translate(
@@ -113,34 +112,34 @@ def print_header(context: PageContext) -> html.Div:
     )
     summary = translate(language, "printed", period=period_label(context), before=reference_label(context), filters=filters)
     sentences = [part for part in (summary, edition_label(context)) if part]
-    return html.Div([*map(html.P, sentences), html.P(view.link(), className="address")], className="print-only")
+    return [*map(html.P, sentences), html.P(view.link(), className="address")]
 
 
-def footer(context: PageContext, pages: Sequence[Any]) -> html.Footer:
-    """Versions, licence, accessibility and page size; data attributes hold the texts that downloaded pictures carry."""
-    view, language, config = context.view, context.view.language, context.config
-    now = format_local_time(format_instant(context.now_us), config.timezone, language)
-    picture_texts: dict[str, Any] = {
+def footer(context: PageContext, pages: Sequence[Any]) -> list[Any]:
+    """Versions, licence, accessibility and page size."""
+    view, language = context.view, context.view.language
+    links = [html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH))) for page in pages]
+    links.append(html.Li(html.A(translate(language, "accessibility"), href=view.link("/help") + "#accessibility")))
+    return [
+        html.Span(translate(language, "footer", version=VERSION, method=METHOD_VERSION)),
+        html.Ul([*links, html.Li(id="weight")]),
+    ]
+
+
+def picture_texts(config: Config, language: str, now_us: int) -> dict[str, Any]:
+    """Texts that downloaded pictures carry, and the form of the page size, as data attributes."""
+    now = format_local_time(format_instant(now_us), config.timezone, language)
+    return {
         "data-burn": translate(
             language, "burnt", organisation=config.organisation or "Footprint", date=now, licence=config.editions.licence
         ),
         "data-demo": translate(language, "demo_mark") if config.demo else "",
         "data-weight": translate(language, "weight"),
     }
-    links = [html.Li(html.A(translate(language, page.TITLE), href=view.link(page.PATH))) for page in pages]
-    links.append(html.Li(html.A(translate(language, "accessibility"), href=view.link("/help") + "#accessibility")))
-    return html.Footer(
-        [
-            html.Span(translate(language, "footer", version=VERSION, method=METHOD_VERSION)),
-            html.Ul([*links, html.Li(id="weight")]),
-        ],
-        className="page-footer",
-        **picture_texts,
-    )
 
 
-def skeleton(language: str) -> html.Main:
-    """Placeholders shown while a page loads; their text appears after a second (CSS)."""
+def skeleton(language: str) -> html.Div:
+    """Placeholders shown while the first page loads; their text appears after a second (CSS)."""
     blocks = [html.Div(style={"height": f"{height}px", "width": width}) for height, width in SKELETON_BLOCKS]
     busy: dict[str, Any] = {"aria-busy": "true"}
-    return html.Main([html.P(translate(language, "loading"), role="status"), *blocks], className="skeleton", **busy)
+    return html.Div([html.P(translate(language, "loading"), role="status"), *blocks], className="skeleton", **busy)

@@ -9,8 +9,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from dashboards.answers import Question
 from footprint.access import AccessRefused, Role
 from footprint.calendar.periods import parse_period
+from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.timestamps import format_instant, from_datetime, parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
@@ -104,9 +106,12 @@ class UrlState:
         return f"{path or self.path}?{urlencode(query)}"
 
     def bounds(self, config: Config, now_us: int) -> tuple[int | None, int | None]:
-        """[from, to) of the period [µs], at midnights of the organisation's time zone; None where it is open."""
+        """[from, to) of the period [µs], at midnights of the organisation's time zone; None where it is open.
+
+        Bounds relative to now are rounded outwards to whole slots, of which all figures are made.
+        """
         if self.since or self.until:
-            return _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us)
+            return _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us, is_end=True)
         begin, end = self._days(config, now_us)
         return (None if begin is None else _midnight_us(begin, config), None if end is None else _midnight_us(end, config))
 
@@ -135,7 +140,7 @@ class UrlState:
                 parse_period(self.period).shifted(-1).bounds_us(config.timezone)
             )  # the previous quarter, even if it has more or fewer days
         end = min(end or now_us, now_us)
-        end -= (end - begin) % US_PER_HOUR  # a bound within an hour would need a new attribution run
+        end -= end % slot_length_us(config.timezone)  # figures are made of whole slots
         if self.versus == "prev":
             return (2 * begin - end, begin) if end > begin else None
         return _year_before_us(begin, config), _year_before_us(end, config)
@@ -171,14 +176,15 @@ def _parse_date(text: str) -> str:
         return ""
 
 
-def _bound_us(text: str, config: Config, now_us: int) -> int | None:
-    """A bound of the URL [µs]; None if it is empty."""
+def _bound_us(text: str, config: Config, now_us: int, *, is_end: bool = False) -> int | None:
+    """A bound of the URL [µs], at the edge of a slot; None if it is empty."""
     if not text:
         return None
     relative = _RELATIVE.fullmatch(text)
     if relative is None:
         return _midnight_us(date.fromisoformat(text), config)
-    return now_us - int(relative[1] or 0) * _UNITS_US[relative[2] or "s"]
+    at_us, slot_us = now_us - int(relative[1] or 0) * _UNITS_US[relative[2] or "s"], slot_length_us(config.timezone)
+    return at_us + -at_us % slot_us if is_end else at_us - at_us % slot_us
 
 
 def _midnight_us(day: date, config: Config) -> int:
@@ -210,6 +216,16 @@ class PageContext:
     view: UrlState
     role: Role = Role.ADMINISTRATOR
     find_edition: Callable[[str], Release | None] = lambda period: None  # newest edition of a period
+    shared: Callable[[Question], Any] | None = None  # answers that cards share
+
+    def read(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Answer of ``function(store, config, *arguments, now_us)``, shared by all cards that ask for the same.
+
+        The answer is not masked, so only roles that have the store may ask.
+        """
+        assert self.store is not None
+        question = Question(function, arguments)
+        return question.answer(self.store, self.config, self.now_us) if self.shared is None else self.shared(question)
 
     def query(self, **options: Any) -> Query:
         """Query of this page; a period that begins before the first reading is left open, since no reading was expected there."""

@@ -8,13 +8,19 @@
   function show(card, kind) {
     if (!card.querySelector(".as-table")) { return; }
     card.setAttribute("data-shown", kind);
+    card.closest(".frame").dataset.shown = kind;
     card.querySelectorAll("button[data-show]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.show === kind)));
     if (kind === "chart") { window.dispatchEvent(new Event("resize")); }
   }
+  function folded(button) { return button.closest("header, #filters"); }
   function fold(button) {
-    const place = button.dataset.fold === "pages" ? button.closest("header") : button.closest(".filters");
-    const open = place.toggleAttribute("data-open");
-    button.setAttribute("aria-expanded", String(open));
+    folded(button).toggleAttribute("data-open");
+    restore();
+  }
+  // What the reader unfolded or switched stays so when a new filter replaces the elements.
+  function restore() {
+    document.querySelectorAll("button[data-fold]").forEach((button) => button.setAttribute("aria-expanded", String(folded(button).hasAttribute("data-open"))));
+    document.querySelectorAll(".frame[data-shown] .block:not([data-shown])").forEach((card) => show(card, card.closest(".frame").dataset.shown));
   }
   document.addEventListener("click", (event) => {
     const target = event.target.closest ? event.target : event.target.parentElement;
@@ -36,5 +42,5 @@
     const open = document.querySelector("details.menu[open]");
     if (open) { open.removeAttribute("open"); open.querySelector("summary").focus(); }
   });
-  window.footprint_cards = { show: show, speak: speak };
+  window.footprint_cards = { show: show, speak: speak, restore: restore };
 })();

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dash import html
 
-from dashboards.components import card, scrollable, table
+from dashboards.card_frames import PageParts, whole_page
+from dashboards.components import card, page_title, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.access.audit_log import read_accesses
@@ -17,8 +19,12 @@ PATH, TITLE = "/access", "nav_access"
 MAX_DAYS, MAX_ROWS = 30, 200
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """Most recent accesses, newest first."""
+    return whole_page(translate(context.view.language, TITLE), partial(_content, context))
+
+
+def _content(context: PageContext) -> list[Any]:
     language = context.view.language
     since = context.now_us - MAX_DAYS * US_PER_DAY
     accesses = read_accesses(context.store, since, None) if context.store is not None else []
@@ -34,7 +40,7 @@ def content(context: PageContext) -> list[Any]:
     ]
     head = [translate(language, name) for name in ("access_time", "access_role", "access_asked", "access_cells")]
     return [
-        html.H1(title),
+        page_title(title),
         html.P(translate(language, "access_lead", days=str(context.config.access.log_days)), className="lead"),
         card(
             translate(language, "access_list"),

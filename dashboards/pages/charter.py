@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dash import html
 
-from dashboards.components import DECORATIVE, Drawing, card, error_boundary, scrollable, svg_document, table
+from dashboards.card_frames import CardFrame, PageParts, head_frame
+from dashboards.components import DECORATIVE, Drawing, Row, card, page_title, scrollable, svg_document, table
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.objectives import objectives_card
 from dashboards.translations import missing_mark, translate
 from dashboards.url_state import PageContext, shows_protected_only
+from footprint.access import AccessRefused
 from footprint.access.authorization import CONFIDENTIAL
 from footprint.config.models import UNDECLARED, fact_at
 from footprint.i18n.formatting import energy_unit, format_estimate, format_percent
@@ -19,25 +22,60 @@ PATH, TITLE = "/charter", "nav_charter"
 STATUSES = ("recommended", "authorised", "under-study", "proscribed", UNDECLARED)
 
 
-def content(context: PageContext) -> list[Any]:
-    """Five columns of cards: four statuses of the charter, and undeclared."""
+def content(context: PageContext) -> PageParts:
+    """Five columns of cards: four statuses of the charter, and undeclared; then objectives and decisions."""
     language = context.view.language
-    rows = {row["use_case"]: row for row in context.rows(group=("use_case",)) if not row["use_case"].startswith("(")}
+    has_objectives = context.store is not None and context.role.sees_uses and bool(context.config.objectives)
+    objectives = CardFrame(
+        "objectives", lambda: objectives_card(context), translate(language, "frame_objectives"), 300, kind="wide"
+    )
+    return PageParts(
+        [
+            head_frame(translate(language, "charter_all"), partial(_head, context)),
+            CardFrame("uses", partial(_status_columns, context), height_px=900),
+            *([objectives] if has_objectives else []),
+            CardFrame("decisions", partial(_decisions_card, context), translate(language, "decisions_title"), 300, kind="wide"),
+        ],
+        filter_bar(context),
+    )
+
+
+def _rows_by_use(context: PageContext) -> dict[str, Row]:
+    return {row["use_case"]: row for row in context.rows(group=("use_case",)) if not row["use_case"].startswith("(")}
+
+
+def _names_by_status(context: PageContext, rows: dict[str, Row]) -> dict[str, list[str]]:
     by_status: dict[str, list[str]] = {status: [] for status in STATUSES}
     for name in sorted({*rows, *(use.name for use in context.config.use_cases)}):
         by_status.setdefault(context.config.charter_at(name, context.now_us), []).append(name)
+    return by_status
+
+
+def _head(context: PageContext) -> list[Any]:
+    language, rows = context.view.language, _rows_by_use(context)
     total_kwh = sum(row["energy_kwh"] or 0.0 for row in rows.values())
-    undecided_kwh = sum(rows[name]["energy_kwh"] or 0.0 for name in by_status[UNDECLARED] if name in rows)
+    undecided = _names_by_status(context, rows)[UNDECLARED]
+    undecided_kwh = sum(rows[name]["energy_kwh"] or 0.0 for name in undecided if name in rows)
     title = translate(language, "charter_all")
-    hidden = any(
-        row.get("conf_status") == CONFIDENTIAL for row in rows.values()
-    )  # with suppressed rows the share of the total is unknown
+    # With suppressed rows the share of the total is unknown.
+    hidden = any(row.get("conf_status") == CONFIDENTIAL for row in rows.values())
     if undecided_kwh and total_kwh and not hidden:
         title = translate(language, "charter_title", share=format_percent(undecided_kwh / total_kwh, language, floor=False))
+    lead = translate(language, "charter_lead", period=period_label(context))
+    return [page_title(title), html.P(lead, className="lead")]
+
+
+def _status_columns(context: PageContext) -> Any:
+    """Use cases by status; None if the head of the page says why they are not shown."""
+    language = context.view.language
+    try:
+        rows = _rows_by_use(context)
+    except AccessRefused:
+        return None
     largest = max((row["energy_kwh"] or 0.0 for row in rows.values()), default=0.0)
     daily_energy = _daily_energy(context)
     columns: list[Any] = []
-    for status, names in by_status.items():
+    for status, names in _names_by_status(context, rows).items():
         cards = [
             _use_case_card(context, name, rows.get(name), largest, daily_energy.get(name, []))
             for name in _sort_by_energy(names, rows)
@@ -45,28 +83,25 @@ def content(context: PageContext) -> list[Any]:
         uses = html.Div(cards, className="uses") if cards else html.P(translate(language, "no_use"), className="sub")
         kind = "charter-column undecided" if status == UNDECLARED else "charter-column"
         columns.append(html.Section([html.H2(translate(language, status)), uses], className=kind))
+    return html.Div(columns, className="charter")
+
+
+def _decisions_card(context: PageContext) -> html.Section:
+    language = context.view.language
+    title = translate(language, "decisions_title")
     head = [translate(language, name) for name in ("use_case", "charter_status", "decided", "owner")]
     decisions = [
         (use.name, translate(language, use.charter), use.decided or translate(language, "unknown"), use.owner)
         for use in sorted(context.config.use_cases, key=lambda use: use.decided, reverse=True)
     ]
-    return [
-        filter_bar(context),
-        html.H1(title),
-        html.P(translate(language, "charter_lead", period=period_label(context)), className="lead"),
-        html.Div(columns, className="charter"),
-        error_boundary(lambda: objectives_card(context), context),
-        card(
-            translate(language, "decisions_title"),
-            translate(language, "decisions_sub"),
-            scrollable(
-                table(head, decisions, translate(language, "decisions_title")), translate(language, "decisions_title"), "prose"
-            ),
-            language,
-            data=context.data_links(group="use_case,charter"),
-            wide=True,
-        ),
-    ]
+    return card(
+        title,
+        translate(language, "decisions_sub"),
+        scrollable(table(head, decisions, title), title, "prose"),
+        language,
+        data=context.data_links(group="use_case,charter"),
+        wide=True,
+    )
 
 
 def _daily_energy(context: PageContext) -> dict[str, list[float | None]]:

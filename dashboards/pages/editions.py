@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dash import html
 
-from dashboards.components import card, message, scrollable, table
+from dashboards.card_frames import PageParts, whole_page
+from dashboards.components import card, message, page_title, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.calendar.periods import parse_period
@@ -23,8 +25,12 @@ REPORT_FILES = (("report.html", "HTML"), ("report.pdf", "PDF"))
 DATA_FILES = (("annexes.zip", "ZIP"), ("report.json", "JSON"), ("diff.csv", "CSV"))
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """Editions by period, newest first, then the release calendar."""
+    return whole_page(translate(context.view.language, TITLE), partial(_content, context))
+
+
+def _content(context: PageContext) -> list[Any]:
     language = context.view.language
     editions = published_editions(context.store) if context.store is not None else []
     calendar_card = _calendar_card(context, editions)
@@ -32,7 +38,7 @@ def content(context: PageContext) -> list[Any]:
         return [message(translate(language, "editions_title"), translate(language, "editions_text")), calendar_card]
     periods = sorted({edition.period for edition in editions}, key=lambda name: (parse_period(name), name), reverse=True)
     return [
-        html.H1(translate(language, "nav_editions")),
+        page_title(translate(language, "nav_editions")),
         html.P(translate(language, "editions_lead"), className="lead"),
         *[_period_card(context, [edition for edition in editions if edition.period == period]) for period in periods],
         calendar_card,

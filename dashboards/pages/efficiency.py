@@ -7,59 +7,114 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dash import html
 
-from dashboards.components import Row, card, error_boundary, link_menu, message, table
+from dashboards.card_frames import CardFrame, PageParts, figure_frame, head_frame
+from dashboards.components import Row, card, link_menu, message, page_title, table
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.headlines import empty_state
 from dashboards.parts.service_cards import avoidable_energy_card, period_table_links, phase_card, step_size_card, svg_chart
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.charts.figures import Axis, ScatterPoint, dumbbell_chart, scatter_plot, staircase
+from footprint.config import Config
+from footprint.figures import Query, QueryResult
 from footprint.i18n.formatting import format_bracket, format_estimate, format_number
 from footprint.queries.model_comparison import alternatives, compare_models
+from footprint.storage.database import Store
 
 PATH, TITLE = "/efficiency", "nav_efficiency"
 TIME_LIMITS_S, SCORE_LIMITS = (5, 10, 20, 30, 60, 120), (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """Model choice, then energy by load and phase, then avoidable energy."""
-    view, language = context.view, context.view.language
-    if context.store is None or not context.rows():
-        return [filter_bar(context), *empty_state(context)]
-    max_s, min_score = _parse_limit(view.get("max_s")), _parse_limit(view.get("min_score"))
-    rows = compare_models(
-        context.store, context.config, context.query(), context.now_us, max_s=max_s, min_score=min_score, run=context.run_query
+    language = context.view.language
+
+    def frame(name: str, build: Callable[[], Any], title: str = "", height_px: int = 560) -> CardFrame:
+        def build_over_store(_total: Row) -> Any:
+            return None if context.store is None else build()  # the head says that the role may not read it
+
+        text = translate(language, title) if title else ""
+        return figure_frame(context, name, build_over_store, text, height_px=height_px, kind="wide")
+
+    return PageParts(
+        [
+            head_frame(translate(language, TITLE), partial(_head, context)),
+            frame("selection", partial(_selection_bar, context), height_px=60),
+            frame("frontier", partial(_frontier_card, context), "frame_frontier"),
+            frame("alternatives", partial(_alternatives_card, context), "frame_alternatives", 300),
+            frame("steps", partial(step_size_card, context), "eff_steps"),
+            frame("phases", partial(phase_card, context), "eff_phases"),
+            # This card names use cases.
+            *([frame("avoidable", partial(avoidable_energy_card, context), "eff_waste")] if context.role.sees_uses else []),
+        ],
+        filter_bar(context),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelChoice:
+    """Models by use case within the limits of the URL, pairs of current and best model, and the use case shown, if any."""
+
+    rows_by_use: dict[str, list[Row]]
+    pairs: list[Row]
+    ranked: list[str]
+    task: str
+
+    @property
+    def rows(self) -> list[Row]:
+        """Models of the use case shown."""
+        return self.rows_by_use.get(self.task, [])
+
+
+def _model_choice(context: PageContext) -> _ModelChoice:
+    # The rows that the role may see are part of the question, so that roles share no answer that differs.
+    visible = context.run_query(context.query(group=("use_case", "model"), view="active")).rows
+    rows, pairs = context.read(_compare_models, context.query(), tuple(tuple(row.items()) for row in visible), *_limits(context))
     by_use: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_use[row["use_case"]].append(row)
     ranked = sorted(by_use, key=lambda use: (-len(by_use[use]), -sum(row["requests"] for row in by_use[use]), use))
-    pairs = alternatives(
-        context.store, context.config, context.query(), context.now_us, rows, score_limited=min_score is not None
-    )
-    has_choice = any(len(use_rows) > 1 for use_rows in by_use.values())
-    head: list[Any] = [html.H1(_headline(pairs, has_choice, language)), html.P(period_label(context), className="lead")]
-    if not ranked:
-        head = [message(translate(language, "eff_none"), period_label(context))]
-    task = view.get("task") if view.get("task") in by_use else (ranked[0] if ranked else "")
-    use_rows = by_use.get(task, [])
-    metric = _quality_metric(context, use_rows)
-    return [
-        filter_bar(context),
-        *head,
-        *([_selection_bar(context, task, ranked, metric, use_rows)] if ranked else []),
-        error_boundary(lambda: _frontier_card(context, task, use_rows, metric, (max_s, min_score)), context)
-        if use_rows
-        else None,
-        error_boundary(lambda: _alternatives_card(context, pairs), context) if pairs else None,
-        error_boundary(lambda: step_size_card(context), context),
-        error_boundary(lambda: phase_card(context), context),
-        error_boundary(lambda: avoidable_energy_card(context), context) if context.role.sees_uses else None,  # names use cases
-    ]
+    task = context.view.get("task") if context.view.get("task") in by_use else (ranked[0] if ranked else "")
+    return _ModelChoice(by_use, pairs, ranked, task)
+
+
+def _limits(context: PageContext) -> tuple[float | None, float | None]:
+    """Largest response time [s] and least score of the URL."""
+    return _parse_limit(context.view.get("max_s")), _parse_limit(context.view.get("min_score"))
+
+
+def _compare_models(
+    store: Store,
+    config: Config,
+    query: Query,
+    visible: tuple[tuple[tuple[str, Any], ...], ...],
+    max_s: float | None,
+    min_score: float | None,
+    now_us: int,
+) -> tuple[list[Row], list[Row]]:
+    """Rows of models, and pairs of current and best model."""
+    answer = QueryResult([], [dict(items) for items in visible])
+    rows = compare_models(store, config, query, now_us, max_s=max_s, min_score=min_score, run=lambda _: answer)
+    return rows, alternatives(store, config, query, now_us, rows, score_limited=min_score is not None)
+
+
+def _head(context: PageContext) -> list[Any]:
+    language = context.view.language
+    if context.store is None or not context.rows():
+        return empty_state(context)
+    choice = _model_choice(context)
+    if not choice.ranked:
+        return [message(translate(language, "eff_none"), period_label(context))]
+    has_choice = any(len(rows) > 1 for rows in choice.rows_by_use.values())
+    title = _headline(choice.pairs, has_choice, language)
+    return [page_title(title), html.P(period_label(context), className="lead")]
 
 
 def _parse_limit(text: str) -> float | None:
@@ -86,28 +141,32 @@ def _headline(pairs: list[Row], has_choice: bool, language: str) -> str:
     return translate(language, "eff_headline", **values, ratio=text.value, interval=text.interval)
 
 
-def _selection_bar(context: PageContext, task: str, ranked: list[str], metric: str, rows: list[Row]) -> html.Nav:
-    view, language = context.view, context.view.language
+def _selection_bar(context: PageContext) -> Any:
+    """Menus of use case, measure and limits; None without models."""
+    view, language, choice = context.view, context.view.language, _model_choice(context)
+    if not choice.ranked:
+        return None
+    metric = _quality_metric(context, choice.rows)
     no_limit = translate(language, "eff_no_limit")
     menus = [
-        link_menu(view, "task", translate(language, "use_case"), task, [(use, use) for use in ranked]),
+        link_menu(view, "task", translate(language, "use_case"), choice.task, [(use, use) for use in choice.ranked]),
         link_menu(
             view,
             "by",
             translate(language, "eff_by"),
             translate(language, f"eff_{metric}"),
-            [(choice, translate(language, f"eff_{choice}")) for choice in ("score", "latency")],
+            [(measure, translate(language, f"eff_{measure}")) for measure in ("score", "latency")],
         ),
         link_menu(
             view,
             "max_s",
             translate(language, "eff_max_s"),
             _format_limit(view.get("max_s"), no_limit, " s", language),
-            [("", no_limit), *((f"{choice}", f"{choice} s") for choice in TIME_LIMITS_S)],
+            [("", no_limit), *((f"{limit_s}", f"{limit_s} s") for limit_s in TIME_LIMITS_S)],
         ),
     ]
-    if any(row["score"] is not None for row in rows):
-        scores = [("", no_limit), *((f"{choice:g}", format_number(choice, language)) for choice in SCORE_LIMITS)]
+    if any(row["score"] is not None for row in choice.rows):
+        scores = [("", no_limit), *((f"{score:g}", format_number(score, language)) for score in SCORE_LIMITS)]
         current = _format_limit(view.get("min_score"), no_limit, "", language)
         menus.append(link_menu(view, "min_score", translate(language, "eff_min_score"), current, scores))
     attributes: dict[str, Any] = {"aria-label": translate(language, "eff_limits")}
@@ -119,11 +178,13 @@ def _format_limit(text: str, no_limit: str, unit: str, language: str) -> str:
     return no_limit if value is None else f"{format_number(value, language)}{unit}"
 
 
-def _frontier_card(
-    context: PageContext, task: str, rows: list[Row], metric: str, limits: tuple[float | None, float | None]
-) -> Any:
-    """Card of Wh per response against score or response time, with the frontier of undominated models."""
-    language = context.view.language
+def _frontier_card(context: PageContext) -> Any:
+    """Card of Wh per response against score or response time, with the frontier of undominated models; None without any."""
+    language, choice, limits = context.view.language, _model_choice(context), _limits(context)
+    rows, task = choice.rows, choice.task
+    if not rows:
+        return None
+    metric = _quality_metric(context, rows)
     column = "score" if metric == "score" else "latency_p95_s"
     bounds = ("score_low", "score_high") if metric == "score" else ("latency_low_s", "latency_high_s")
     measured = [row for row in rows if row[column] is not None]
@@ -216,9 +277,11 @@ def _yes_or_no(value: bool | None, language: str) -> str:
     return "–" if value is None else translate(language, "yes" if value else "no")
 
 
-def _alternatives_card(context: PageContext, pairs: list[Row]) -> Any:
-    """Card of use cases that several models answer: current model, best measured alternative, and their ratio."""
-    language = context.view.language
+def _alternatives_card(context: PageContext) -> Any:
+    """Card of use cases that several models answer: current model, best measured alternative, their ratio; None without any."""
+    language, pairs = context.view.language, _model_choice(context).pairs
+    if not pairs:
+        return None
     bars, cells = [], []
     for row in pairs:
         text = format_estimate(row["ratio"], row["ratio_low"], row["ratio_high"], language)

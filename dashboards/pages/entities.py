@@ -9,13 +9,14 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import Row, card, display_name, error_boundary, message, scrollable, table
+from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame, key_figures_frame, strip_frame
+from dashboards.components import Row, card, display_name, message, page_title, scrollable, table
 from dashboards.parts.calendar import calendar_card
 from dashboards.parts.day_strip import coverage_card, day_strip
 from dashboards.parts.energy_breakdown import energy_breakdown_card
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.headlines import empty_state, largest_shares_title, source_line
-from dashboards.parts.key_figures import compare_with_reference, key_figures
+from dashboards.parts.key_figures import key_figures
 from dashboards.parts.notices import notices_card
 from dashboards.parts.power import power_card
 from dashboards.parts.ranked_bars import format_row_energy, ranked_bars_card
@@ -39,10 +40,11 @@ class EntityPages:
     column: str
     related: tuple[str, ...]
 
-    def content(self, context: PageContext) -> list[Any]:
+    def content(self, context: PageContext) -> PageParts:
         """List of the kind, or the page of the entity that ``name`` in the URL selects."""
         name = context.view.get("name")
-        return _entity_page(self, context, name) if name else _list_page(self, context)
+        parts = _entity_parts(self, context, name) if name else _list_parts(self, context)
+        return PageParts(parts, filter_bar(context))
 
 
 MAIN = (
@@ -58,48 +60,64 @@ PAGES = (*MAIN, *MORE)
 LOCATION_COLUMNS = ("host", "site")  # requests are not attributed to these
 
 
-def _list_page(kind: EntityPages, context: PageContext) -> list[Any]:
-    view, language = context.view, context.view.language
-    rows = context.rows(group=(kind.column,), own_traffic=kind.column == "service")
-    if not rows:
-        return [filter_bar(context), *empty_state(context)]
+def _list_parts(kind: EntityPages, context: PageContext) -> list[CardFrame | FrameRow]:
+    language = context.view.language
     kind_label = translate(language, kind.column).lower()
-    title = largest_shares_title(rows, kind.column, language, translate(language, "all_of", kind=kind_label))
+    bars, table_title = (translate(language, key, kind=kind_label) for key in ("all_of", "all_table"))
+    return [
+        strip_frame(context, partial(day_strip, context)),
+        head_frame(translate(language, kind.TITLE), partial(_list_head, kind, context)),
+        FrameRow([figure_frame(context, "bars", partial(_list_bars, kind, context), bars)], "row single"),
+        figure_frame(context, "table", partial(_list_table, kind, context), table_title, kind="wide"),
+    ]
+
+
+def _list_rows(kind: EntityPages, context: PageContext) -> list[Row]:
+    return context.rows(group=(kind.column,), own_traffic=kind.column == "service")
+
+
+def _list_head(kind: EntityPages, context: PageContext) -> list[Any]:
+    language = context.view.language
+    rows = _list_rows(kind, context)
+    if not rows:
+        return empty_state(context)
+    fallback = translate(language, "all_of", kind=translate(language, kind.column).lower())
+    title = largest_shares_title(rows, kind.column, language, fallback)
+    return [page_title(title), html.P(period_label(context), className="lead")]
+
+
+def _list_bars(kind: EntityPages, context: PageContext, total: Row) -> html.Section:
+    view, language = context.view, context.view.language
+    return ranked_bars_card(
+        _list_rows(kind, context),
+        kind.column,
+        language,
+        context.data_links(group=kind.column),
+        translate(language, "all_of", kind=translate(language, kind.column).lower()),
+        lambda name: view.link(kind.PATH, name=name),
+        source=source_line(total, language),
+    )
+
+
+def _list_table(kind: EntityPages, context: PageContext, total: Row) -> html.Section:
+    language, rows = context.view.language, _list_rows(kind, context)
     size, unit = energy_unit(max((row["energy_kwh"] or 0.0 for row in rows), default=0.0))
-    has_requests = kind.column not in LOCATION_COLUMNS
     head = [translate(language, kind.column), unit, translate(language, "interval"), translate(language, "quality")]
-    head += [translate(language, "requests"), translate(language, "per_request")] if has_requests else []
+    if kind.column not in LOCATION_COLUMNS:
+        head += [translate(language, "requests"), translate(language, "per_request")]
     head += [translate(language, "coverage_short")]
     head += [translate(language, "charter_status")] if kind.column == "use_case" else []
     body = [_table_row(kind, context, row, size) for row in sorted(rows, key=lambda row: -(row["energy_kwh"] or 0.0))]
-    total = context.rows()[0]
-    return [
-        filter_bar(context),
-        error_boundary(lambda: day_strip(context, total), context),
-        html.H1(title),
-        html.P(period_label(context), className="lead"),
-        html.Div(
-            ranked_bars_card(
-                rows,
-                kind.column,
-                language,
-                context.data_links(group=kind.column),
-                translate(language, "all_of", kind=kind_label),
-                lambda name: view.link(kind.PATH, name=name),
-                source=source_line(total, language),
-            ),
-            className="row single",
-        ),
-        card(
-            translate(language, "all_table", kind=kind_label),
-            period_label(context),
-            scrollable(table(head, body, title, intervals=(2,)), title),
-            language,
-            data=context.data_links(group=kind.column),
-            source=source_line(total, language),
-            wide=True,
-        ),
-    ]
+    title = translate(language, "all_table", kind=translate(language, kind.column).lower())
+    return card(
+        title,
+        period_label(context),
+        scrollable(table(head, body, title, intervals=(2,)), title),
+        language,
+        data=context.data_links(group=kind.column),
+        source=source_line(total, language),
+        wide=True,
+    )
 
 
 def _table_row(kind: EntityPages, context: PageContext, row: Row, size: float) -> list[Any]:
@@ -123,44 +141,62 @@ def _table_row(kind: EntityPages, context: PageContext, row: Row, size: float) -
     return cells
 
 
-def _entity_page(kind: EntityPages, context: PageContext, name: str) -> list[Any]:
+def _entity_parts(kind: EntityPages, context: PageContext, name: str) -> list[CardFrame | FrameRow]:
     view, language = context.view, context.view.language
     entity = replace(context, view=replace(view, filters=(*view.filters, (kind.column, name))))
-    rows = entity.rows()
-    back = html.P([html.A(translate(language, kind.TITLE), href=view.link(kind.PATH, name="")), f" / {name}"], className="back")
-    if not rows:
-        return [filter_bar(context), back, message(translate(language, "entity_none"), translate(language, "entity_none_text"))]
-    total = rows[0]
-    if total.get("conf_status") == CONFIDENTIAL:
-        hidden = translate(language, "entity_hidden", period=period_label(context))
-        return [
-            filter_bar(context),
-            back,
-            *_charter_stamp(kind, context, name),
-            html.H1(name),
-            html.P(f"[c] {hidden}", className="lead"),
-            _decisions_card(context, name) if kind.column == "use_case" else None,
-        ]
-    before, ratio, requests = compare_with_reference(entity)
-    cards: list[Callable[[], Any]] = [partial(_ranked_card, entity, column, total, context) for column in kind.related]
-    cards += [lambda: energy_breakdown_card(entity, total), lambda: request_distribution_card(entity, total)]
-    cards += [lambda: coverage_card(entity, total)] if kind.column in LOCATION_COLUMNS else []
-    cards += [lambda: calendar_card(entity, total)]
-    built_cards = [built for build in cards if (built := error_boundary(build, entity)) is not None]
+    is_place = kind.column in LOCATION_COLUMNS
+
+    def frame(frame_name: str, build: Callable[[Row], Any], title: str = "", **options: Any) -> CardFrame:
+        text = translate(language, title) if title else ""
+        return figure_frame(entity, frame_name, partial(_build_if_public, build), text, **options)
+
+    related = [frame(f"by-{column}", partial(_ranked_card, entity, column, context), column) for column in kind.related]
+    decisions = CardFrame("decisions", partial(_decisions_card, context, name), translate(language, "decisions_title"), 200)
     return [
-        filter_bar(context),
-        back,
-        *_charter_stamp(kind, context, name),
-        html.H1(name),
-        html.P(_share_of_total(kind, context, total), className="lead"),
-        error_boundary(lambda: day_strip(entity, total), entity) if kind.column in LOCATION_COLUMNS else None,
-        key_figures(entity, total, before, ratio, requests),
-        html.Div([error_boundary(lambda: trend_card(entity, total), entity), notices_card(entity, total)], className="row wide"),
-        error_boundary(lambda: power_card(entity, name), entity) if kind.column == "host" else None,
-        html.Div(built_cards, className="row"),
-        error_boundary(lambda: energy_flow_card(entity, total), entity),
-        _decisions_card(context, name) if kind.column == "use_case" else None,
+        head_frame(name, partial(_entity_head, kind, context, entity, name), above=_above_title(kind, context, name)),
+        *([strip_frame(entity, partial(_build_if_public, partial(day_strip, entity)))] if is_place else []),
+        key_figures_frame(entity, partial(_build_if_public, partial(key_figures, entity))),
+        FrameRow(
+            [
+                frame("trend", partial(trend_card, entity), "trend"),
+                frame("notices", partial(notices_card, entity), "facts_title"),
+            ],
+            "row wide",
+        ),
+        *([frame("power", lambda _: power_card(entity, name), "frame_power", kind="wide")] if kind.column == "host" else []),
+        FrameRow(
+            [
+                *related,
+                frame("breakdown", partial(energy_breakdown_card, entity), "frame_parts", height_px=300),
+                frame("requests", partial(request_distribution_card, entity), "frame_spread"),
+                *([frame("coverage", partial(coverage_card, entity), "seen_title")] if is_place else []),
+                frame("calendar", partial(calendar_card, entity), "frame_hours"),
+            ]
+        ),
+        frame("flows", partial(energy_flow_card, entity), "frame_flows", height_px=680, kind="wide"),
+        *([decisions] if kind.column == "use_case" else []),
     ]
+
+
+def _build_if_public(build: Callable[[Row], Any], total: Row) -> Any:
+    """Card of an entity; None if its figures are suppressed, which the head of the page says."""
+    return None if total.get("conf_status") == CONFIDENTIAL else build(total)
+
+
+def _entity_head(kind: EntityPages, context: PageContext, entity: PageContext, name: str) -> list[Any]:
+    language, rows, above = context.view.language, entity.rows(), _above_title(kind, context, name)
+    if not rows:
+        return [above[0], message(translate(language, "entity_none"), translate(language, "entity_none_text"))]
+    lead = _share_of_total(kind, context, rows[0])
+    if rows[0].get("conf_status") == CONFIDENTIAL:
+        lead = f"[c] {translate(language, 'entity_hidden', period=period_label(context))}"
+    return [*above, page_title(name), html.P(lead, className="lead")]
+
+
+def _above_title(kind: EntityPages, context: PageContext, name: str) -> list[Any]:
+    view, language = context.view, context.view.language
+    back = html.P([html.A(translate(language, kind.TITLE), href=view.link(kind.PATH, name="")), f" / {name}"], className="back")
+    return [back, *_charter_stamp(kind, context, name)]
 
 
 def _share_of_total(kind: EntityPages, context: PageContext, total: Row) -> str:
@@ -173,7 +209,7 @@ def _share_of_total(kind: EntityPages, context: PageContext, total: Row) -> str:
     return translate(language, "part_of", kind=translate(language, kind.column), share=share, period=period_label(context))
 
 
-def _ranked_card(entity: PageContext, column: str, total: Row, context: PageContext) -> Any:
+def _ranked_card(entity: PageContext, column: str, context: PageContext, total: Row) -> Any:
     view, language = context.view, context.view.language
     rows = entity.rows(group=(column,))
     path = next((pages.PATH for pages in PAGES if pages.column == column), None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.components import card, message, scrollable, table
+from dashboards.card_frames import CardFrame, PageParts, head_frame, page_total, whole_page
+from dashboards.components import Row, card, message, page_title, scrollable, table
 from dashboards.pages import trace
 from dashboards.parts.energy_breakdown import ENERGY_COLUMNS
 from dashboards.parts.filters import filter_bar, period_label
@@ -26,68 +29,85 @@ from footprint.queries.methods import METHODS
 PATH, TITLE = "/explain", "explain"
 _METHOD_FIGURES = {"wh_thousand": "energy_kwh"}
 MAX_ROWS = 60
+STEP_HEIGHT_PX = 220
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """One card a step; the trace page if the URL names a published figure."""
     view, language = context.view, context.view.language
-    if context.store is not None and trace.published_figure_id(view):
-        return trace.content(context, trace.published_figure_id(view))
     figure = view.get("figure") if view.get("figure") in FIGURES else "energy_kwh"
-    rows = context.rows()
-    if rows and rows[0].get("conf_status") == CONFIDENTIAL:
-        hidden = translate(language, "entity_hidden", period=period_label(context))
-        return [filter_bar(context), message(translate(language, "refused_title"), f"[c] {hidden}")]
-    if not rows or rows[0]["energy_kwh"] is None:
-        return [filter_bar(context), *empty_state(context)]
-    row = rows[0]
     method = next(candidate for candidate in METHODS if _METHOD_FIGURES.get(figure, figure) in candidate.figures)
     text_index = 0 if language == "fr" else 1
     label = translate(language, "per_thousand") if figure == "wh_thousand" else method.label[text_index]
-    return [
-        filter_bar(context),
-        html.H1(translate(language, "explain_title", label=label)),
-        html.P(_format_figure(row, figure, language), className="lead"),
-        card(
+    title = translate(language, "explain_title", label=label)
+    if context.store is not None and trace.published_figure_id(view):
+        return whole_page(translate(language, TITLE), lambda: trace.content(context, trace.published_figure_id(view)))
+
+    def definition(row: Row) -> html.Section:
+        return card(
             f"1. {translate(language, 'step_definition')}",
             method.source,
             html.P(method.words[text_index]),
             language,
             source=source_line(row, language),
-        ),
-        card(
+        )
+
+    def formula(row: Row) -> html.Section:
+        return card(
             f"2. {translate(language, 'step_formula')}",
             method.formula_in(language),
             _formula_table(row, figure, language),
             language,
-        ),
-        *(
-            _detail_cards(context)
-            if context.store is not None
-            else [html.P(f"[c] {translate(language, 'explain_protected')}", role="status")]
-        ),
-    ]
+        )
+
+    cards = {"definition": definition, "formula": formula} | (
+        {"facts": partial(_facts_card, context), "rows": partial(_rows_card, context), "check": partial(_check_card, context)}
+        if context.store is not None
+        else {"protected": lambda _: html.P(f"[c] {translate(language, 'explain_protected')}", role="status")}
+    )
+    return PageParts(
+        [
+            head_frame(title, partial(_head, context, title, figure)),
+            *(
+                CardFrame(name, partial(_build_if_known, context, build), height_px=STEP_HEIGHT_PX)
+                for name, build in cards.items()
+            ),
+        ],
+        filter_bar(context),
+    )
 
 
-def _detail_cards(context: PageContext) -> list[Any]:
-    """Cards below the formula, for roles that may see hosts and days."""
+def _head(context: PageContext, title: str, figure: str) -> list[Any]:
+    language, rows = context.view.language, context.rows()
+    if rows and rows[0].get("conf_status") == CONFIDENTIAL:
+        hidden = translate(language, "entity_hidden", period=period_label(context))
+        return [message(translate(language, "refused_title"), f"[c] {hidden}")]
+    if not rows or rows[0]["energy_kwh"] is None:
+        return empty_state(context)
+    return [page_title(title), html.P(_format_figure(rows[0], figure, language), className="lead")]
+
+
+def _build_if_known(context: PageContext, build: Callable[[Row], Any]) -> Any:
+    total = page_total(context)
+    return None if total is None or total["energy_kwh"] is None else build(total)
+
+
+def _facts_card(context: PageContext, _total: Row) -> html.Section:
     language = context.view.language
-    return [
-        card(
-            f"3. {translate(language, 'step_facts')}",
-            "",
-            scrollable(_facts_table(context), translate(language, "step_facts")),
-            language,
-        ),
-        card(
-            f"4. {translate(language, 'step_rows')}",
-            "",
-            scrollable(_device_days_table(context), translate(language, "step_rows")),
-            language,
-            data=context.data_links(group="host,device", every="day"),
-        ),
-        card(f"5. {translate(language, 'step_check')}", "", html.P(_balance_sentence(context)), language),
-    ]
+    title = translate(language, "step_facts")
+    return card(f"3. {title}", "", scrollable(_facts_table(context), title), language)
+
+
+def _rows_card(context: PageContext, _total: Row) -> html.Section:
+    language = context.view.language
+    title = translate(language, "step_rows")
+    data = context.data_links(group="host,device", every="day")
+    return card(f"4. {title}", "", scrollable(_device_days_table(context), title), language, data=data)
+
+
+def _check_card(context: PageContext, _total: Row) -> html.Section:
+    language = context.view.language
+    return card(f"5. {translate(language, 'step_check')}", "", html.P(_balance_sentence(context)), language)
 
 
 def _format_figure(row: dict[str, Any], figure: str, language: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dash import html
 
-from dashboards.components import card, message, quality_badge, scrollable, table
+from dashboards.card_frames import PageParts, whole_page
+from dashboards.components import card, message, page_title, quality_badge, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.access import Role
@@ -26,11 +28,15 @@ KEYS = (
 )
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """Cards of the help page."""
+    return whole_page(translate(context.view.language, "help_title"), partial(_content, context))
+
+
+def _content(context: PageContext) -> list[Any]:
     language = context.view.language
     return [
-        html.H1(translate(language, "help_title")),
+        page_title(translate(language, "help_title")),
         html.P(translate(language, "share_link"), className="lead"),
         html.Div([_glossary_card(language), _signs_card(language)], className="row"),
         html.Div([_keys_card(language), _citation_card(context)], className="row"),
@@ -89,11 +95,12 @@ def _accessibility_text(language: str) -> list[Any]:
     return [*paragraphs, html.P(translate(language, "accessibility_contact"), className="sentence")]
 
 
-def not_found(context: PageContext) -> list[Any]:
+def not_found(context: PageContext) -> PageParts:
     """Message for a path without a page."""
     view, language, public = context.view, context.view.language, context.role is Role.PUBLIC
+    title = translate(language, "not_found")
     back = html.A(
         translate(language, "nav_editions" if public else "nav_overview"), href=view.link("/editions" if public else "/")
     )
     text = translate(language, "not_found_public" if public else "not_found_text")
-    return [message(translate(language, "not_found"), text), html.P(back)]
+    return whole_page(title, lambda: [message(title, text), html.P(back)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.components import Row, card, link_menu, scrollable, table
+from dashboards.card_frames import PageParts, whole_page
+from dashboards.components import Row, card, link_menu, page_title, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import TABLE_FORMATS, PageContext, table_links
 from footprint.aggregation import METHOD_VERSION
@@ -22,8 +24,12 @@ from footprint.queries.methods import method_rows
 PATH, TITLE = "/methods", "nav_methods"
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """Tables of methods, facts and factors, and the differences between two bundles of factors."""
+    return whole_page(translate(context.view.language, "methods_title"), partial(_content, context))
+
+
+def _content(context: PageContext) -> list[Any]:
     language, zone = context.view.language, context.config.zone
     title = translate(language, "methods_title")
     head = [translate(language, name) for name in ("name", "words", "formula", "unit", "source_word")]
@@ -62,7 +68,7 @@ def content(context: PageContext) -> list[Any]:
         return scrollable(table(heads, rows, caption), caption, "prose")
 
     return [
-        html.H1(title),
+        page_title(title),
         html.P(translate(language, "methods_lead", version=METHOD_VERSION), className="lead"),
         card(
             title,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dash import html
 
-from dashboards.components import DECORATIVE, Row, card, error_boundary, quality_badge, scrollable, table
+from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame, strip_frame
+from dashboards.components import DECORATIVE, Row, card, page_title, quality_badge, scrollable, table
 from dashboards.diagnosis_messages import translate_diagnosis
 from dashboards.parts.day_strip import coverage_card, day_strip
 from dashboards.parts.filters import filter_bar, period_label, period_name
@@ -32,48 +35,55 @@ MAX_SPLITS = 60
 SECONDS_A_MINUTE = 60
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """Coverage first, then the details that auditors need."""
     language = context.view.language
-    rows = context.rows()
+
+    def frame(name: str, build: Callable[[Row], Any], title: str = "", **options: Any) -> CardFrame:
+        text = translate(language, title) if title else ""
+        return figure_frame(context, name, partial(_build_if_public, build), text, **options)
+
+    first = (
+        frame("months", partial(_months_card, context), "quality_months")
+        if context.store is None
+        else frame("coverage", partial(coverage_card, context), "seen_title")
+    )
+    parts: list[CardFrame | FrameRow] = [
+        strip_frame(context, partial(_build_if_public, partial(day_strip, context))),
+        head_frame(translate(language, TITLE), partial(_head, context)),
+        FrameRow([first, frame("notices", partial(notices_card, context), "facts_title")], "row wide"),
+    ]
+    if context.store is not None:
+        parts += [
+            FrameRow(
+                [
+                    frame("uncertainty", lambda _: _uncertainty_card(context), "frame_causes"),
+                    frame("balance", lambda _: _balance_card(context), "balance_title"),
+                ]
+            ),
+            frame("agents", lambda _: silent_agents_card(context), "frame_agents", height_px=150, kind="wide"),
+            frame("splits", lambda _: _splits_card(context), "splits_title", kind="wide"),
+            frame("jobs", lambda _: _jobs_card(context), "jobs_title", height_px=200, kind="wide"),
+        ]
+    return PageParts(parts, filter_bar(context))
+
+
+def _build_if_public(build: Callable[[Row], Any], total: Row) -> Any:
+    """Card of the page; None if its figures are suppressed, which the head of the page says."""
+    return None if total.get("conf_status") == CONFIDENTIAL else build(total)
+
+
+def _head(context: PageContext) -> list[Any]:
+    language, rows = context.view.language, context.rows()
     if not rows:
-        return [filter_bar(context), *empty_state(context)]
+        return empty_state(context)
     total = rows[0]
-    title = translate(language, "quality_unknown")
     if total.get("conf_status") == CONFIDENTIAL:
-        return [filter_bar(context), *headline(context, total, None, None)]
+        return headline(context, total)
+    title = translate(language, "quality_unknown")
     if total["coverage"] is not None:
         title = translate(language, "quality_title", share=format_percent(total["coverage"], language))
-    if context.store is None:
-        return [
-            filter_bar(context),
-            day_strip(context, total),
-            html.H1(title),
-            html.P(period_label(context), className="lead"),
-            html.Div(
-                [error_boundary(lambda: _months_card(context, total), context), notices_card(context, total)],
-                className="row wide",
-            ),
-        ]
-    return [
-        filter_bar(context),
-        day_strip(context, total),
-        html.H1(title),
-        html.P(period_label(context), className="lead"),
-        html.Div(
-            [error_boundary(lambda: coverage_card(context, total), context), notices_card(context, total)], className="row wide"
-        ),
-        html.Div(
-            [
-                error_boundary(lambda: _uncertainty_card(context), context),
-                error_boundary(lambda: _balance_card(context), context),
-            ],
-            className="row",
-        ),
-        error_boundary(lambda: silent_agents_card(context), context),
-        error_boundary(lambda: _splits_card(context), context),
-        error_boundary(lambda: _jobs_card(context), context),
-    ]
+    return [page_title(title), html.P(period_label(context), className="lead")]
 
 
 def _months_card(context: PageContext, total: Row) -> Any:

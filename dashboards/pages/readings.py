@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from dash import html
 
-from dashboards.components import card, message, scrollable, table
+from dashboards.card_frames import PageParts, whole_page
+from dashboards.components import card, message, page_title, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import TABLE_FORMATS, PageContext
 from footprint.core.timestamps import format_instant
@@ -19,8 +21,12 @@ PATH, TITLE = "/readings", "readings_of"
 MAX_ROWS = 200
 
 
-def content(context: PageContext) -> list[Any]:
+def content(context: PageContext) -> PageParts:
     """Table of the first readings, with links to all of them."""
+    return whole_page(translate(context.view.language, TITLE), partial(_content, context))
+
+
+def _content(context: PageContext) -> list[Any]:
     view, language = context.view, context.view.language
     host, device, day = view.get("of"), view.get("device"), view.get("day")
     back = html.P(html.A(f"← {translate(language, 'explain')}", href=view.link("/explain")), className="back")
@@ -45,6 +51,6 @@ def content(context: PageContext) -> list[Any]:
     data = [(form.upper(), f"{address}&format={form}") for form in TABLE_FORMATS]
     return [
         back,
-        html.H1(title),
+        page_title(title),
         card(subtitle, "", scrollable(table(head, body, title), title, "tall"), language, data=data, wide=True),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import card, message, scrollable, table
+from dashboards.components import card, message, page_title, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.access.middleware import record_access
@@ -46,7 +46,7 @@ def content(context: PageContext, figure_id: str) -> list[Any]:
     masthead = traced.edition.masthead
     edition_link = html.A(traced.name, href=f"/editions/{masthead.period}/v{masthead.version}/{language}/report.html")
     return [
-        html.H1(translate(language, "explain_title", label=traced.figure.label.in_(language))),
+        page_title(translate(language, "explain_title", label=traced.figure.label.in_(language))),
         html.P([html.B(text.with_unit), f" {text.interval} {text.flags} · {figure_id} · ", edition_link], className="lead"),
         *(_level_card(number, level, traced.command, language) for number, level in enumerate(levels, 1)),
         *([html.P(translate(language, reason), role="status")] if (reason := _rows_hidden_key(context, traced)) else []),

@@ -12,6 +12,7 @@ from dashboards.parts.day_strip import day_labels
 from dashboards.parts.headlines import source_line
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
+from footprint.calendar.slots import slot_length_us
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, format_number
@@ -31,6 +32,7 @@ def calendar_card(context: PageContext, total: Row) -> Any:
         return None
     end = parse_instant(total["period_end"])
     begin = max(parse_instant(total["period_start"]), end - MAX_DAYS * US_PER_DAY)
+    begin -= begin % slot_length_us(context.config.timezone)
     energy = hourly_energy(context.store, context.config, begin, end, context.view.filters)
     if not energy:
         return None

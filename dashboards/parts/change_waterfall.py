@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from dash import html
 
+from dashboards.answers import budgeted_total
 from dashboards.components import DECORATIVE, card, table
 from dashboards.parts.filters import period_label, reference_label
 from dashboards.parts.headlines import format_percent_change
-from dashboards.parts.key_figures import reference_row
+from dashboards.parts.reference_period import reference_row
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.config import Config
 from footprint.core.units import US_PER_HOUR
 from footprint.editions.change_effects import ChangeEffects, decompose_change
 from footprint.editions.edition_data import IndicatorRow
 from footprint.figures import Query
 from footprint.figures.engine import budgeted_rows, open_result
 from footprint.i18n.formatting import format_estimate, format_number, mass_unit
+from footprint.storage.database import Store
 
 RESIDUAL_EFFECTS = {"idle": IDLE_NAME, "unattributed": UNATTRIBUTED_NAME}  # effects that have the name of a row
-LoadEffects = Callable[[], ChangeEffects | None]
 
 
 def change_effects(context: PageContext) -> ChangeEffects | None:
@@ -33,31 +34,27 @@ def change_effects(context: PageContext) -> ChangeEffects | None:
         return None  # effects are sums over use cases: with few of them, or over chosen days, they would disclose one
     if bounds is None or reference_row(context) is None:
         return None
-    before = {"from_us": bounds[0], "to_us": bounds[1], "view": "active"}
-    sides = [_indicator_rows(context, context.query(**options)) for options in (before, {"view": "active"})]
-    pairs = [  # without budgets: the uncertainty of effects is derived from the totals
-        _indicator_rows(context, context.query(group=("service", "use_case"), **options), budgeted=False)
-        for options in (before, {"view": "active"})
-    ]
-    if any(() not in side for side in sides):
+    queries = context.query(from_us=bounds[0], to_us=bounds[1], view="active"), context.query(view="active")
+    before, after = (context.read(budgeted_total, query).row for query in queries)
+    if before is None or after is None:
         return None
-    effects = decompose_change(sides[0][()], sides[1][()], pairs[0], pairs[1])
+    pairs = [context.read(_rows_by_pair, query) for query in queries]
+    effects = decompose_change(before, after, pairs[0], pairs[1])
     # If a part of the energy has no emission factor, a sum of emissions would leave that part out.
     return effects if effects is not None and effects.unit == "gCO2e" else None
 
 
-def _indicator_rows(context: PageContext, query: Query, *, budgeted: bool = True) -> dict[tuple[str, ...], IndicatorRow]:
-    """Indicator rows by the names of their group; with uncertainty budgets if ``budgeted``."""
-    assert context.store is not None
-    with open_result(context.store, context.config, query, context.now_us) as result:
-        rows = budgeted_rows(result, budgeted=budgeted) if result is not None else []
+def _rows_by_pair(store: Store, config: Config, query: Query, now_us: int) -> dict[tuple[str, ...], IndicatorRow]:
+    """Rows by service and use case, without budgets: the uncertainty of effects is derived from the totals."""
+    with open_result(store, config, replace(query, group=("service", "use_case")), now_us) as result:
+        rows = budgeted_rows(result, budgeted=False) if result is not None else []
         return {row.names: IndicatorRow(row.row, row.energy, row.grams, row.gap, row.known_us / US_PER_HOUR) for row in rows}
 
 
-def change_card(context: PageContext, load_effects: LoadEffects | None = None, *, wide: bool = True) -> Any:
-    """Card of the effects; ``load_effects`` avoids computing them twice on a page."""
+def change_card(context: PageContext, *, wide: bool = True) -> Any:
+    """Card of the effects."""
     language = context.view.language
-    effects = (load_effects or partial(change_effects, context))()
+    effects = change_effects(context)
     if effects is None:
         reason, title = ("change_none", "change_title_none") if context.role.sees_uses else ("change_protected", "change_of_what")
         return card(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
-from functools import partial
 from typing import Any
 
 from babel.dates import format_date
@@ -14,11 +12,14 @@ from dashboards.components import DECORATIVE, Row, card, state_strip, table
 from dashboards.parts.headlines import source_line
 from dashboards.translations import translate
 from dashboards.url_state import PageContext, shows_protected_only
+from footprint.config import Config
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
+from footprint.figures import Query
 from footprint.figures.coverage import UNEXPECTED
 from footprint.figures.engine import open_result
 from footprint.i18n.formatting import format_local_time, format_percent
+from footprint.storage.database import Store
 
 DAY_STATES = ("measured", "estimated", "missing")
 STALE_AFTER_US = US_PER_DAY
@@ -32,11 +33,15 @@ def day_states(context: PageContext) -> HostDayStates:
     """Coverage state of each host on each day of the period; empty for roles that see no hosts."""
     if context.store is None:
         return {}
-    query = context.query(group=("host",), every="day", view="active")
-    with open_result(context.store, context.config, query, context.now_us) as result:
+    states: HostDayStates = context.read(_host_day_states, context.query(group=("host",), every="day", view="active"))
+    return states
+
+
+def _host_day_states(store: Store, config: Config, query: Query, now_us: int) -> HostDayStates:
+    with open_result(store, config, query, now_us) as result:
         if result is None:
             return {}
-        days = [_local_date(start_us, context.config.timezone) for start_us, _ in result.periods]
+        days = [_local_date(start_us, config.timezone) for start_us, _ in result.periods]
         states = {host: host_states for (host,), host_states in sorted(result.states().items()) if host}
     expected = [index for index in range(len(days)) if any(host_states[index] != UNEXPECTED for host_states in states.values())]
     span = slice(expected[0], expected[-1] + 1) if expected else slice(0)
@@ -47,12 +52,12 @@ def _local_date(at_us: int, zone: Any) -> str:
     return to_datetime(at_us).astimezone(zone).date().isoformat()
 
 
-def day_strip(context: PageContext, total: Row, load_states: Callable[[], HostDayStates] | None = None) -> html.Div:
-    """Strip at the top of a page, each day in the worst state of any host; ``load_states`` avoids reading them twice."""
+def day_strip(context: PageContext, total: Row) -> html.Div:
+    """Strip at the top of a page, each day in the worst state of any host."""
     language = context.view.language
     worst = (*DAY_STATES[::-1], UNEXPECTED)
     by_day: dict[str, str] = {}
-    for states in (load_states or partial(day_states, context))().values():
+    for states in day_states(context).values():
         for day, state in states:
             by_day[day] = min(by_day.get(day, UNEXPECTED), state, key=worst.index)
     status = translate(language, "status_provisional" if "provisional" in total["status"] else "status_final")
@@ -79,12 +84,12 @@ def day_strip(context: PageContext, total: Row, load_states: Callable[[], HostDa
     )
 
 
-def coverage_card(context: PageContext, total: Row | None = None, load_states: Callable[[], HostDayStates] | None = None) -> Any:
+def coverage_card(context: PageContext, total: Row) -> Any:
     """Card with one strip a host, its share of days measured and its longest gap; None for roles that may not see hosts."""
     language = context.view.language
     if shows_protected_only(context.role, context.view):
         return None
-    by_host = (load_states or partial(day_states, context))()
+    by_host = day_states(context)
     rows, body = [], []
     for host, states in by_host.items():
         expected = sum(state != UNEXPECTED for _, state in states)
@@ -112,7 +117,7 @@ def coverage_card(context: PageContext, total: Row | None = None, load_states: C
         sentences=_gap_sentences(by_host, language),
         table=table(head, body, translate(language, "seen_title")),
         data=context.data_links(group="host", every="day"),
-        source=source_line(total, language) if total else "",
+        source=source_line(total, language),
     )
 
 

@@ -9,7 +9,7 @@ from dash import html
 from dashboards.components import DECORATIVE, Row, card, table
 from dashboards.parts.filters import period_label, reference_label
 from dashboards.parts.headlines import source_line
-from dashboards.parts.key_figures import reference_row
+from dashboards.parts.reference_period import reference_row
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.i18n.formatting import energy_unit, format_estimate, format_percent

@@ -35,7 +35,11 @@ def filter_bar(context: PageContext) -> html.Nav:
     folded: dict[str, Any] = {"aria-expanded": "false", "data-fold": "filters"}
     controls: list[Any] = [
         html.Button(
-            f"{chosen}, {translate(language, 'vs')} {reference_label(context)}", type="button", className="fold button", **folded
+            f"{chosen}, {translate(language, 'vs')} {reference_label(context)}",
+            type="button",
+            className="fold button",
+            id="fold-filters",
+            **folded,
         ),
         link_menu(view, "period", translate(language, "periods"), chosen, periods),
         *edition_links(context),
@@ -68,7 +72,14 @@ def filter_bar(context: PageContext) -> html.Nav:
             choices = [("", all_label), *((value, value) for value in names)]
             controls.append(link_menu(view, name, translate(language, name), current_filters.get(name, all_label), choices))
     if view.filters:
-        controls.append(html.A(translate(language, "reset"), href=view.link(**dict.fromkeys(FILTERS, None)), className="choice"))
+        controls.append(
+            html.A(
+                translate(language, "reset"),
+                href=view.link(**dict.fromkeys(FILTERS, None)),
+                className="choice",
+                id="reset-filters",
+            )
+        )
     attributes: dict[str, Any] = {"aria-label": translate(language, "filters")}
     return html.Nav(controls, className="filters", **attributes)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from dash import html
 
-from dashboards.components import Row, display_name, message
+from dashboards.components import Row, display_name, message, page_title
 from dashboards.parts.filters import period_label, reference_label
+from dashboards.parts.reference_period import compare_with_reference
 from dashboards.translations import translate
 from dashboards.url_state import PageContext, shows_protected_only
 from footprint.access.authorization import CONFIDENTIAL
@@ -48,23 +49,24 @@ def first_steps(language: str) -> html.Ol:
     )
 
 
-def headline(context: PageContext, row: Row, ratio: Any, requests: float | None) -> list[Any]:
+def headline(context: PageContext, row: Row) -> list[Any]:
     """Finding and lead of a page; a change is stated only if its interval excludes no change."""
     language = context.view.language
     dates = {name: format_local_time(row[f"period_{name}"], context.config.timezone, language) for name in ("start", "end")}
     lead = translate(language, "lead", **dates, zone=str(context.config.timezone))
     if row.get("conf_status") == CONFIDENTIAL:
-        return [html.H1(translate(language, "headline_hidden")), html.P(translate(language, "lead_hidden"), className="lead")]
+        return [page_title(translate(language, "headline_hidden")), html.P(translate(language, "lead_hidden"), className="lead")]
     if row["energy_kwh"] is None:
         title = translate(language, "headline_unread", requests=format_number(row["requests"] or 0, language))
-        return [html.H1(title), html.P(lead, className="lead")]
+        return [page_title(title), html.P(lead, className="lead")]
+    _, ratio, requests = compare_with_reference(context)
     if ratio is None:
         size, unit = energy_unit(row["energy_kwh"])
         value = format_estimate(row["energy_kwh"] / size, row["energy_low_kwh"] / size, row["energy_high_kwh"] / size, language)
         key = "headline" if row["requests"] else "headline_alone"
         energy = f"{value.value}\u00a0{unit}"
         title = translate(language, key, energy=energy, requests=format_number(row["requests"] or 0, language))
-        return [html.H1(title), html.P(lead, className="lead")]
+        return [page_title(title), html.P(lead, className="lead")]
     if ratio.low <= 1 <= ratio.high:
         title = translate(language, "no_change")
     else:
@@ -79,7 +81,7 @@ def headline(context: PageContext, row: Row, ratio: Any, requests: float | None)
         )
         title = f"{title}, {more}"
     compared = translate(language, "compared", period=period_label(context), before=reference_label(context))
-    return [html.H1(title), html.P(f"{compared} {_per_request_sentence(ratio, requests, language)}".strip(), className="lead")]
+    return [page_title(title), html.P(f"{compared} {_per_request_sentence(ratio, requests, language)}".strip(), className="lead")]
 
 
 def _per_request_sentence(ratio: Any, requests: float | None, language: str) -> str:

@@ -9,52 +9,18 @@ from dash import html
 from dashboards.components import Row, interval_ruler, key_figure, quality_badge
 from dashboards.parts.filters import reference_label
 from dashboards.parts.headlines import format_percent_change, format_percent_interval
+from dashboards.parts.reference_period import compare_with_reference
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
 from footprint.core.estimate import Estimate
-from footprint.core.timestamps import parse_instant
-from footprint.core.units import US_PER_DAY
 from footprint.i18n.formatting import energy_unit, format_estimate, format_number, mass_unit
-from footprint.impact.uncertainty import ratio_estimate
-from footprint.queries.uncertainty_budget import emissions_budget, energy_budget
 
-MIN_COVERAGE = 0.5
 MILLION = 1_000_000
 
 
-def compare_with_reference(context: PageContext, budget: Any = energy_budget) -> tuple[Row | None, Any, float | None]:
-    """Reference row, ratio of energy to it (an `Estimate`), and ratio of requests; None where unknown.
-
-    ``budget`` selects energy or emissions.
-    """
-    bounds = context.view.reference_bounds(context.config, context.now_us)
-    before = reference_row(context)
-    if before is None or bounds is None or context.store is None:
-        return None, None, None
-    queries = [context.query(from_us=bounds[0], to_us=bounds[1]), context.query()]
-    budgets = [budget(context.store, context.config, query, context.now_us) for query in queries]
-    if any(not estimate or estimate[0] <= 0 for estimate in budgets):
-        return None, None, None
-    ratio = ratio_estimate(*budgets[0], *budgets[1])
-    after = context.rows()
-    requests = None
-    if before["requests"] and after and after[0]["requests"]:
-        requests = after[0]["requests"] / before["requests"]
-    return before, ratio, requests
-
-
-def reference_row(context: PageContext) -> Row | None:
-    """Row of the reference period; None if there is none, if it starts late, or if its coverage is below one half."""
-    bounds = context.view.reference_bounds(context.config, context.now_us)
-    before = context.reference_rows()
-    if not before or bounds is None or not before[0]["energy_kwh"]:
-        return None
-    late = parse_instant(before[0]["period_start"]) > bounds[0] + US_PER_DAY
-    return None if before[0]["coverage"] is None or before[0]["coverage"] < MIN_COVERAGE or late else before[0]
-
-
-def key_figures(context: PageContext, row: Row, before: Row | None, ratio: Any, requests: float | None) -> html.Div:
-    """Key figures of energy, emissions, requests, and energy per 1,000 requests."""
+def key_figures(context: PageContext, row: Row) -> html.Div:
+    """Key figures of energy, emissions, requests, and energy per 1,000 requests, compared with the reference period."""
+    before, ratio, requests = compare_with_reference(context)
     figures = [
         _energy_figure(context, row, before, ratio),
         _emissions_figure(context, row, before),
@@ -119,7 +85,7 @@ def _emissions_figure(context: PageContext, row: Row, before: Row | None) -> Any
     values = row["co2e_location_g"] / size, row["co2e_location_low_g"] / size, row["co2e_location_high_g"] / size
     text = format_estimate(values[0], values[1], values[2], language)
     reference = before["co2e_location_g"] / size if before and before["co2e_location_g"] is not None else None
-    ratio = compare_with_reference(context, emissions_budget)[1] if reference else None
+    ratio = compare_with_reference(context, emissions=True)[1] if reference else None
     return key_figure(
         translate(language, "co2e"),
         text.value,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from dash import html
 
 from dashboards.components import Row, card
-from dashboards.parts.change_waterfall import LoadEffects, change_effects
+from dashboards.parts.change_waterfall import change_effects
 from dashboards.parts.filters import reference_label
 from dashboards.parts.headlines import source_line
 from dashboards.translations import translate
@@ -19,10 +18,10 @@ from footprint.queries.energy_balance import OPEN
 MAX_FINDINGS = 3
 
 
-def notices_card(context: PageContext, row: Row, load_effects: LoadEffects | None = None) -> html.Section:
+def notices_card(context: PageContext, row: Row) -> html.Section:
     """Card with at most three findings and the reading notes."""
     language = context.view.language
-    findings = [*_effect_sentences(context, load_effects), *_idle_sentences(row, language)][:MAX_FINDINGS]
+    findings = [*_effect_sentences(context), *_idle_sentences(row, language)][:MAX_FINDINGS]
     coverage = translate(language, "not_covered")
     if row["coverage"] is not None:
         coverage = translate(language, "covered", share=format_percent(row["coverage"], language))
@@ -40,10 +39,10 @@ def notices_card(context: PageContext, row: Row, load_effects: LoadEffects | Non
     )
 
 
-def _effect_sentences(context: PageContext, load_effects: LoadEffects | None) -> list[str]:
+def _effect_sentences(context: PageContext) -> list[str]:
     """Sentences on the two largest effects that exceed their half-width."""
     language = context.view.language
-    effects = (load_effects or partial(change_effects, context))()
+    effects = change_effects(context)
     if effects is None:
         return []
     size, unit = mass_unit(max(effects.before, effects.after))

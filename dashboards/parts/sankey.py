@@ -26,7 +26,7 @@ LABEL_HEIGHT = 18.0  # of a label [px]
 Amounts = dict[tuple[str, str, str], float]
 
 
-def energy_flow_card(context: PageContext, total_row: Row | None = None) -> Any:
+def energy_flow_card(context: PageContext, total_row: Row) -> Any:
     """Card of the energy flows; None without energy, and for roles that may not see use cases."""
     language = context.view.language
     if not context.role.sees_uses or set(dict(context.view.filters)) & {"site"}:
@@ -66,7 +66,7 @@ def energy_flow_card(context: PageContext, total_row: Row | None = None) -> Any:
         ],
         table=table([translate(language, "from"), translate(language, "into"), unit], body, title),
         data=context.data_links(group="host,service,use_case"),
-        source=source_line(total_row, language) if total_row else "",
+        source=source_line(total_row, language),
         wide=True,
         element_id="flows-card",
     )

@@ -1,14 +1,14 @@
 """Executors of the computation: this process, local processes, or a Dask cluster, with the same function.
 
-A task is a host or a service with some of its days, in order. Its result equals that of this process bit for bit, because a day
-depends on the store only. Workers read the store by its URL and write nothing.
+A task is a service, or a few hosts that share their services, with some of their days, in order. Its result equals that of this
+process bit for bit, because a day depends on the store only. Workers read the store by its URL and write nothing.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.process
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -29,7 +29,7 @@ from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
 from footprint.storage.figure_blocks import ShardTables
 
-DAYS_PER_TASK = 31
+DAYS_PER_TASK, HOSTS_PER_TASK = 31, 8
 MAX_QUEUED_TASKS_PER_WORKER = 2  # bounds the memory
 MAX_ATTEMPTS = 3
 GRACE_S = 10  # for processes to end
@@ -76,18 +76,25 @@ def compute_service_days(
         yield ComputedDay(key, day, count_service_day(view, config, key.name, day, since_us), since_us=since_us)
 
 
-def _compute_task(url: str, config: Config, book: FactorBook, key: ShardKey, days: Sequence[int]) -> list[ComputedDay]:
+def _compute_task(url: str, config: Config, book: FactorBook, shards: Sequence[tuple[ShardKey, int]]) -> list[ComputedDay]:
     """Task of a worker, with a connection of its own."""
     store = Store(url)
     try:
         with store.read() as connection:
             view = LedgerView(store, connection)
-            if key.kind == "host":
-                host = HostAggregator(view, config, book, ServiceLogs(view, config), key.name)
-                computed_days = compute_host_days(host, key, days)
-            else:
-                computed_days = compute_service_days(view, config, key, days)
-            return list(computed_days)
+            logs = ServiceLogs(view, config)
+            hosts = {
+                key: HostAggregator(view, config, book, logs, key.name)
+                for key in {key for key, _ in shards}
+                if key.kind == "host"
+            }
+            computed: list[ComputedDay] = []
+            for key, day in shards:
+                if key in hosts:
+                    computed += compute_host_days(hosts[key], key, [day])
+                else:
+                    computed += compute_service_days(view, config, key, [day])
+            return computed
     finally:
         store.close()
 
@@ -153,39 +160,57 @@ def compute_in_workers(
     FleetError
         If workers died three times.
     """
-    remaining = {key: deque(_chunks(days)) for key, days in sorted(days_by_key.items())}
-    ready = deque(remaining)
-    running: dict[Future[list[ComputedDay]], tuple[ShardKey, list[int]]] = {}
+    remaining = [deque(_chunks(keys, days_by_key)) for keys in _groups(config, sorted(days_by_key))]
+    ready = deque(range(len(remaining)))
+    running: dict[Future[list[ComputedDay]], tuple[int, list[tuple[ShardKey, int]]]] = {}
     pool, broken_pools = executor, 0
     try:
         while ready or running:
             while ready and len(running) < MAX_QUEUED_TASKS_PER_WORKER * workers:
-                key = ready.popleft()
-                days = remaining[key].popleft()
-                running[pool.submit(_compute_task, store.url, config, book, key, days)] = (key, days)
+                group = ready.popleft()
+                shards = remaining[group].popleft()
+                running[pool.submit(_compute_task, store.url, config, book, shards)] = (group, shards)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                key, days = running.pop(future)
+                group, shards = running.pop(future)
                 try:
                     yield from future.result()
                 except BrokenProcessPool:
                     broken_pools += 1
                     if broken_pools >= MAX_ATTEMPTS:
                         raise FleetError(
-                            f"workers died {broken_pools} times, last at {key.text}; is there memory enough?"
+                            f"workers died {broken_pools} times, last at {shards[0][0].text}; is there memory enough?"
                         ) from None
                     # All tasks that ran in the broken pool start again.
-                    for lost_key, lost_days in [(key, days), *running.values()]:
-                        remaining[lost_key].appendleft(lost_days)
-                        ready.append(lost_key)
+                    for lost_group, lost_shards in [(group, shards), *running.values()]:
+                        remaining[lost_group].appendleft(lost_shards)
+                        ready.append(lost_group)
                     running.clear()
                     pool = _process_pool(workers)
                     break
-                if remaining[key]:
-                    ready.append(key)
+                if remaining[group]:
+                    ready.append(group)
     finally:
         if pool is not executor:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _chunks(days: Sequence[int]) -> Iterable[list[int]]:
-    return [list(days[start : start + DAYS_PER_TASK]) for start in range(0, len(days), DAYS_PER_TASK)]
+def _groups(config: Config, keys: Sequence[ShardKey]) -> list[list[ShardKey]]:
+    """Shard keys by task: hosts of the same services, a few at a time, because they share the fits; each service alone."""
+    services_of: dict[str, set[str]] = defaultdict(set)
+    for placement in config.placements:
+        services_of[placement.host].add(placement.service)
+    by_services: dict[tuple[str, ...], list[ShardKey]] = defaultdict(list)
+    for key in keys:
+        services = tuple(sorted(services_of[key.name])) if key.kind == "host" else ()
+        by_services[services or (key.text,)].append(key)
+    alike = [hosts for _, hosts in sorted(by_services.items())]
+    return [hosts[start : start + HOSTS_PER_TASK] for hosts in alike for start in range(0, len(hosts), HOSTS_PER_TASK)]
+
+
+def _chunks(keys: Sequence[ShardKey], days_by_key: Mapping[ShardKey, Sequence[int]]) -> Iterable[list[tuple[ShardKey, int]]]:
+    """Days of a group of keys in order of time, a few at a time."""
+    days = sorted({day for key in keys for day in days_by_key[key]})
+    step = max(DAYS_PER_TASK // len(keys), 1)
+    for start in range(0, len(days), step):
+        chosen = days[start : start + step]
+        yield [(key, day) for day in chosen for key in keys if day in set(days_by_key[key])]

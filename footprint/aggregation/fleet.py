@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import itertools
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from footprint.aggregation.bounded_cache import BoundedCache
 from footprint.aggregation.device_energy import CPU_QUANTITY, GROUP, DeviceEnergy, device_energies
 from footprint.aggregation.placements import Tenure, configured_tenures, process_tenures, service_of_group
 from footprint.attribution.energy_intervals import Samples
@@ -209,8 +209,7 @@ class Fleet:
     def __init__(self, view: LedgerView, config: Config) -> None:
         self.view, self.config = view, config
         self._hosts: dict[str, HostReadings] = {}
-        self._devices: OrderedDict[tuple[str, int], list[DeviceEnergy]] = OrderedDict()
-        self._cached_intervals = 0
+        self._devices = BoundedCache[tuple[str, int], list[DeviceEnergy]](MAX_CACHED_INTERVALS, _count_intervals)
         self.members = functools.cache(self._members)
         self.service_data = functools.cache(self._service_data)
         self.placement = functools.cache(self._placement)
@@ -223,14 +222,7 @@ class Fleet:
 
     def devices(self, host: str, day: int) -> list[DeviceEnergy]:
         """Energy intervals of every device of a host that touch a UTC day."""
-        key = host, day
-        if key not in self._devices:
-            self._devices[key] = device_energies(self.view, host, day)
-            self._cached_intervals += _count_intervals(self._devices[key])
-            while self._cached_intervals > MAX_CACHED_INTERVALS and len(self._devices) > 1:
-                self._cached_intervals -= _count_intervals(self._devices.popitem(last=False)[1])
-        self._devices.move_to_end(key)
-        return self._devices[key]
+        return self._devices.get((host, day), lambda: device_energies(self.view, host, day))
 
     def _members(self, service: str) -> tuple[str, ...]:
         """Hosts on which a service is placed at any time, read or not, sorted."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from footprint.aggregation.bounded_cache import BoundedCache
 from footprint.aggregation.fleet import Fleet
 from footprint.attribution.array_types import Ints
 from footprint.attribution.request_log import RequestLog, build_request_log
@@ -21,7 +21,7 @@ from footprint.ledger.ledger_view import LedgerView, RequestColumns
 if TYPE_CHECKING:
     from footprint.aggregation.step_fits import StepFits
 
-MAX_CACHED_LOGS, MAX_CACHED_PARTS = 24, 64
+MAX_CACHED_REQUESTS = 600_000  # about 150 bytes each
 WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobody
 
 
@@ -51,8 +51,11 @@ class ServiceLogs:
 
     def __init__(self, view: LedgerView, config: Config) -> None:
         self._view, self._config = view, config
-        self._cached: OrderedDict[tuple[str, int, int], ServiceLog] = OrderedDict()
-        self._parts: OrderedDict[tuple[int, str, tuple[str, ...]], tuple[ServiceLog, ServiceLog]] = OrderedDict()
+        self._cached = BoundedCache[tuple[str, int, int], ServiceLog](MAX_CACHED_REQUESTS, lambda log: len(log.log))
+        # The whole log beside a part keeps its id from being used again.
+        self._parts = BoundedCache[tuple[int, str, tuple[str, ...]], tuple[ServiceLog, ServiceLog]](
+            MAX_CACHED_REQUESTS, lambda pair: len(pair[1].log)
+        )
 
     @functools.cached_property
     def fleet(self) -> Fleet:
@@ -70,27 +73,11 @@ class ServiceLogs:
         """Requests in flight in [start, end), which is widened to whole hours."""
         start_us -= start_us % US_PER_HOUR
         end_us += -end_us % US_PER_HOUR
-        key = service, start_us, end_us
-        if key not in self._cached:
-            self._cached[key] = self._read(service, start_us, end_us)
-            while len(self._cached) > MAX_CACHED_LOGS:
-                self._cached.popitem(last=False)
-        self._cached.move_to_end(key)
-        return self._cached[key]
+        return self._cached.get((service, start_us, end_us), lambda: self._read(service, start_us, end_us))
 
     def of_host(self, whole: ServiceLog, host: str, hosts: tuple[str, ...]) -> ServiceLog:
         """Requests of one of the hosts of a service; one that names none of them goes where the one before it went."""
-        key = id(whole), host, hosts
-        if key not in self._parts:
-            number = np.array([hosts.index(name) if name in hosts else -1 for name in whole.hosts] + [-1], dtype=np.int64)
-            serving = number[whole.host]
-            latest = np.maximum.accumulate(np.where(serving >= 0, np.arange(len(serving)), -1))
-            serving = np.where(latest >= 0, serving[np.maximum(latest, 0)], 0)
-            self._parts[key] = whole, whole.part(serving == hosts.index(host) if host in hosts else np.zeros(len(serving), bool))
-            while len(self._parts) > MAX_CACHED_PARTS:
-                self._parts.popitem(last=False)
-        self._parts.move_to_end(key)
-        return self._parts[key][1]
+        return self._parts.get((id(whole), host, hosts), lambda: (whole, _part_of_host(whole, host, hosts)))[1]
 
     def _read(self, service: str, start_us: int, end_us: int) -> ServiceLog:
         requests = self._view.requests(service, start_us, end_us)
@@ -120,6 +107,14 @@ class ServiceLogs:
         named = [texts[number] if number >= 0 else "" for number in numbers.tolist()]
         hosts = tuple(replicas.get(name, name) for name in named)
         return hosts, np.where(numbers[index] >= 0, index, -1) if len(numbers) else np.zeros(0, dtype=np.int64)
+
+
+def _part_of_host(whole: ServiceLog, host: str, hosts: tuple[str, ...]) -> ServiceLog:
+    number = np.array([hosts.index(name) if name in hosts else -1 for name in whole.hosts] + [-1], dtype=np.int64)
+    serving = number[whole.host]
+    latest = np.maximum.accumulate(np.where(serving >= 0, np.arange(len(serving)), -1))
+    serving = np.where(latest >= 0, serving[np.maximum(latest, 0)], 0)
+    return whole.part(serving == (hosts.index(host) if host in hosts else -1))
 
 
 def request_keys(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
+from footprint.aggregation.bounded_cache import BoundedCache
 from footprint.aggregation.device_energy import DeviceEnergy
 from footprint.aggregation.fleet import Fleet, PlacedSpan, ServicePlacement
 from footprint.aggregation.idle_power import IdlePowerEstimator, quiet_timeline
@@ -36,7 +36,7 @@ from footprint.storage.database import table
 
 LOG_MARGIN_US = 2 * US_PER_HOUR  # of the log of a day, so that idle power and the fit read the same log
 MIN_ROUTED_SHARE = 0.95  # of a day's requests that name their host, above which each host is fitted on its own
-MAX_CACHED_DAYS = 24
+MAX_CACHED_DAYS, MAX_CACHED_REQUESTS = 24, 300_000  # about 500 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,10 @@ class StepFits:
         self._view, self._config = fleet.view, fleet.config
         self._window_us = self._config.window_s * US_PER_S
         self._known: dict[tuple[str, int], tuple[str, DayStatistics]] = {}
-        self._timed_logs: OrderedDict[tuple[str, int], tuple[RequestLog, TimedLog]] = OrderedDict()
-        self._divided: OrderedDict[tuple[object, ...], DividedLog] = OrderedDict()
+        self._timed_logs = BoundedCache[tuple[str, int], tuple[RequestLog, TimedLog]](
+            MAX_CACHED_REQUESTS, lambda pair: len(pair[0])
+        )
+        self._divided = BoundedCache[tuple[object, ...], DividedLog](MAX_CACHED_REQUESTS, lambda divided: len(divided.log))
         self.fresh: dict[tuple[str, int], tuple[str, str]] = {}
         self._idle_powers: dict[str, IdlePowerEstimator] = {}
         # The logs beside the timeline keep their ids from being used again.
@@ -146,9 +148,7 @@ class StepFits:
         names = [_key_name(key) for key in service_log.keys]
         spans = [_metered_span(span, devices, placement.unread) for span in placement.spans]
         statistics, timed = day_statistics(service_log.log, names, spans, day * US_PER_DAY, self._window_us)
-        self._timed_logs[placement.key, day] = (service_log.log, timed)
-        while len(self._timed_logs) > MAX_CACHED_DAYS:
-            self._timed_logs.popitem(last=False)
+        self._timed_logs.get((placement.key, day), lambda: (service_log.log, timed))
         return statistics
 
     def model(self, service: str, day: int, host: str) -> ServiceModel | None:
@@ -181,14 +181,13 @@ class StepFits:
         log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
         if model.fit.fit is None or not len(log):
             return DividedLog(service_log, log, model.fit)
-        key = meter.key, day, id(service_log), id(model.fit)
-        if key not in self._divided:
+
+        def divided() -> DividedLog:
             edges = _window_edges(day, self._window_us)
             timed = self._place_log(meter, day, service_log, model, edges[edges >= since_us - self._window_us])
-            self._divided[key] = DividedLog(service_log, log, model.fit, StepWeights(log, timed, model.fit))
-            while len(self._divided) > MAX_CACHED_DAYS:
-                self._divided.popitem(last=False)
-        return self._divided[key]
+            return DividedLog(service_log, log, model.fit, StepWeights(log, timed, model.fit))
+
+        return self._divided.get((meter.key, day, id(service_log), id(model.fit)), divided)
 
     def divide(self, service: str, day: int, host: str) -> DividedLog:
         """Requests, fit and weights of a service on a host and day."""
@@ -197,13 +196,7 @@ class StepFits:
         if placement is None or host not in placement.hosts or not len(service_log.log):
             return DividedLog(service_log, service_log.log)
         meter = _meter(placement, host) if self._routed(service, day) else placement
-        key = meter.key, day, id(service_log)
-        if key not in self._divided:
-            self._divided[key] = self._divide(meter, day, host, service_log)
-            while len(self._divided) > MAX_CACHED_DAYS:
-                self._divided.popitem(last=False)
-        self._divided.move_to_end(key)
-        return self._divided[key]
+        return self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
 
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
         model = self.model(meter.service, day, host)
@@ -311,10 +304,11 @@ class StepFits:
         return round(statistics.lag_s * US_PER_S) if statistics is not None else 0
 
     def _time_log(self, placement: ServicePlacement, day: int, service_log: ServiceLog, model: ServiceModel) -> TimedLog:
-        log, timed = self._timed_logs.get((placement.key, day), (None, None))
-        if log is service_log.log and timed is not None:
-            return timed
-        return self._place_log(placement, day, service_log, model, _window_edges(day, self._window_us))
+        def place() -> tuple[RequestLog, TimedLog]:
+            return service_log.log, self._place_log(placement, day, service_log, model, _window_edges(day, self._window_us))
+
+        log, timed = self._timed_logs.get((placement.key, day), place)
+        return timed if log is service_log.log else place()[1]
 
     @staticmethod
     def _place_log(

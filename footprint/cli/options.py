@@ -65,10 +65,15 @@ def say(text: str) -> None:
 
 
 def open_store(config: Config) -> Store:
-    """Open the store that the configuration names."""
+    """Open the store that the configuration names; figures of an earlier release are converted under a bar of progress."""
+    from footprint.cli.progress import Progress
     from footprint.storage.database import Store
 
-    return Store(config.store_url, demo=config.demo)
+    progress = Progress("Converting figures", unit="days")
+    try:
+        return Store(config.store_url, demo=config.demo, progress=progress.count)
+    finally:
+        progress.close()
 
 
 def opened(config_file: str | None) -> tuple[Config, Store]:

@@ -23,16 +23,20 @@ def format_duration(seconds: float) -> str:
 class Progress:
     """Shows ``done`` of ``total``; the end of the bar is cleared, so that messages start on a line of their own."""
 
-    def __init__(self, title: str, out: TextIO | None = None) -> None:
-        self._title, self._out = title, out or sys.stderr
+    def __init__(self, title: str, out: TextIO | None = None, unit: str = "points") -> None:
+        self._title, self._out, self._unit = title, out or sys.stderr, unit
         self._terminal = self._out.isatty()
         self._begun = self._said = time.monotonic()
         self._tenth = -1
         self._shown = False
 
+    def count(self, done: int, total: int) -> None:
+        """Show ``done`` of ``total`` of parts that take about the same time each."""
+        self(done, total, "", (time.monotonic() - self._begun) * (total - done) / max(done, 1))
+
     def __call__(self, done: int, total: int, label: str, left_s: float) -> None:
         now = time.monotonic()
-        text = f"{self._title} {done}/{total} points" + (f" · {label}" if label else "")
+        text = f"{self._title} {done}/{total} {self._unit}" + (f" · {label}" if label else "")
         text += f" · {format_duration(left_s)} left" if left_s > 0 else ""
         if self._terminal:
             if now - self._begun >= AFTER_S:

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,14 @@ def table(model: type[SQLModel]) -> Table:
 class Store:
     """One SQL database, by URL; opening it creates or migrates its tables."""
 
-    def __init__(self, url: str, *, demo: bool | None = None) -> None:
+    def __init__(self, url: str, *, demo: bool | None = None, progress: Callable[[int, int], None] | None = None) -> None:
+        """Open the store at a URL; ``progress`` is called with the days converted and all days, where figures are converted."""
         self.url = url
         self.engine = _engine(url)
         self._names: dict[str, int] = {}
         self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
-        self._prepare(demo)
+        self._prepare(demo, progress)
 
     @property
     def dialect(self) -> str:
@@ -116,7 +117,7 @@ class Store:
                 return
             yield True
 
-    def _prepare(self, demo: bool | None) -> None:
+    def _prepare(self, demo: bool | None, progress: Callable[[int, int], None] | None) -> None:
         try:
             with self.begin() as connection:
                 tables = inspect(connection).get_table_names()
@@ -131,7 +132,7 @@ class Store:
             if "footprint_row" in tables:
                 from footprint.storage.figure_conversion import convert_figures  # noqa: PLC0415 - needed once
 
-                convert_figures(self)
+                convert_figures(self, progress)
         except DBAPIError as bad:
             self.close()
             raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None

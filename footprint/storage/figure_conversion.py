@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _S_PER_DAY = US_PER_DAY // US_PER_S
 _QUARTER_S = S_PER_HOUR // 4
 _ROWS = {"energy": "footprint_row", "coverage": "footprint_seen", "counts": "footprint_count"}
+NO_ROWS = ShardTables([], []).digest()
 Progress = Callable[[int, int], None]  # days converted, days in all
 
 
@@ -43,6 +45,8 @@ def convert_figures(store: Store, progress: Progress | None = None) -> None:
         if "footprint_row" in inspect(connection).get_table_names() and not _days(connection):
             for name in (*_ROWS.values(), "footprint_straddle"):
                 connection.exec_driver_sql(f"DROP TABLE {name}")
+            shards = schema.Shard.__table__  # type: ignore[attr-defined]
+            connection.execute(shards.update().where(shards.c.digest == "").values(digest=NO_ROWS))
 
 
 def _days(connection: Connection) -> list[int]:
@@ -91,24 +95,24 @@ def _divide_windows(store: Store, connection: Connection) -> None:
 def _convert_day(store: Store, connection: Connection, day: int) -> None:
     tables = {name: _read(connection, name, layout, day) for name, layout in LAYOUTS.items()}
     if not any(len(columns["start_s"]) for columns in tables.values()):
-        return
-    columns = {name: {k: v for k, v in columns.items() if k != "shard_id"} for name, columns in tables.items()}
-    insert_block(connection, tier=DAY, shard_id=0, extent=day_extent(day), tables=columns, zone=None)
-    for shard_id, digest in _shard_digests(store, connection, tables):
-        shards = schema.Shard.__table__  # type: ignore[attr-defined]
-        connection.execute(shards.update().where(shards.c.id == shard_id).values(digest=digest))
+        return  # another process was faster
+    insert_block(connection, tier=DAY, shard_id=0, extent=day_extent(day), tables=tables, zone=None)
+    shards, digests = schema.Shard.__table__, _shard_digests(store, connection, tables)  # type: ignore[attr-defined]
+    for shard in connection.execute(select(shards.c.id, shards.c.members).where(shards.c.day == day)).all():
+        digest = digests.get(shard.members, NO_ROWS)
+        connection.execute(shards.update().where(shards.c.id == shard.id).values(digest=digest))
     for name in _ROWS.values():
         connection.exec_driver_sql(f"DELETE FROM {name} WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}")
 
 
 def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[str, Ints]:
-    columns = [f"COALESCE({column}, -1)" for column in layout.amounts if column != "divided"]
-    keys = ["slot", *(f"{key}_id" for key in layout.keys[1:])]
+    amounts = [column for column in layout.amounts if column != "divided"]
+    selected = ["slot", *(f"{key}_id" for key in layout.keys[1:]), *(f"COALESCE({column}, -1)" for column in amounts)]
     rows = connection.exec_driver_sql(
-        f"SELECT {', '.join((*keys, *columns, 'shard_id'))} FROM {_ROWS[name]} "
-        f"WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY}"
+        f"SELECT {', '.join(selected)} FROM {_ROWS[name]} "
+        f"WHERE slot >= {day * _S_PER_DAY} AND slot < {(day + 1) * _S_PER_DAY} ORDER BY {', '.join(selected[: len(layout.keys)])}"
     ).all()
-    names = [*layout.keys, *(column for column in layout.amounts if column != "divided"), "shard_id"]
+    names = [*layout.keys, *amounts]
     table = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, len(names))
     read = {column: np.ascontiguousarray(table[:, index]) for index, column in enumerate(names)}
     if layout is ENERGY:
@@ -116,14 +120,19 @@ def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[s
     return read
 
 
-def _shard_digests(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> Iterator[tuple[int, str]]:
-    shard_ids = sorted({shard for columns in tables.values() for shard in columns["shard_id"].tolist()})
-    for shard_id in shard_ids:
-        own = {
-            name: {key: column[columns["shard_id"] == shard_id] for key, column in columns.items() if key != "shard_id"}
-            for name, columns in tables.items()
-        }
-        yield shard_id, canonical_tables(store, connection, own).digest()
+def _shard_digests(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> dict[str, str]:
+    """Digests by host and service of a day. Rows belong to the day of their slot, not to that on which their window ended."""
+    own: dict[tuple[str, int], dict[str, dict[str, Ints]]] = defaultdict(dict)
+    for name, columns in tables.items():
+        kind = "service" if name == "counts" else "host"
+        order = np.argsort(columns[kind], kind="stable")
+        numbers, first = np.unique(columns[kind][order], return_index=True)
+        for number, rows in zip(numbers.tolist(), np.split(order, first[1:]), strict=False):
+            own[kind, number][name] = {column: values[rows] for column, values in columns.items()}
+    texts = store.texts(connection, {number for _, number in own})
+    return {
+        f"{kind} {texts[number]}": canonical_tables(store, connection, shard).digest() for (kind, number), shard in own.items()
+    }
 
 
 def canonical_tables(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> ShardTables:
@@ -135,8 +144,9 @@ def canonical_tables(store: Store, connection: Connection, tables: dict[str, dic
     bases = tables["energy"]["basis"] if "energy" in tables else np.zeros(0, dtype=np.int64)
     lines = basis_lines(connection, np.unique(bases).tolist())
     names, base_lines = sorted(set(texts.values())), sorted(set(lines.values()))
-    name_code = {number: names.index(text) for number, text in texts.items()}
-    base_code = {number: base_lines.index(line) for number, line in lines.items()}
+    name_index, line_index = ({text: index for index, text in enumerate(values)} for values in (names, base_lines))
+    name_code = {number: name_index[text] for number, text in texts.items()}
+    base_code = {number: line_index[line] for number, line in lines.items()}
     coded = {}
     for name, columns in tables.items():
         layout = LAYOUTS[name]

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
+from dash import html
 from dash.development.base_component import Component
 
-from dashboards.app import render_page
+from dashboards.card_frames import FRAME_TYPE
 from dashboards.components import Drawing
+from dashboards.page_shell import render_card, render_shell
 from dashboards.url_state import PageContext, UrlState
 from footprint.config import Config
 from footprint.figures import run_query
@@ -27,6 +29,17 @@ def page_context(
     """Context of a page over the figures of a store."""
     view = UrlState.parse(path, search, language)
     return PageContext(config, store, lambda query: run_query(store, config, query, now_us), now_us, view, **options)
+
+
+def render_page(context: PageContext) -> list[Component]:
+    """A page with every frame filled, as a browser assembles it."""
+    shell = render_shell(context)
+    for frame in elements(shell.body):
+        frame_id = getattr(frame, "id", None)
+        if isinstance(frame_id, dict) and frame_id["type"] == FRAME_TYPE:
+            frame.children = render_card(context, frame_id["name"])
+    main = html.Main([html.Div(shell.print_header), shell.filters, *shell.body])
+    return [html.Header(shell.header), main, html.Footer(shell.footer)]
 
 
 def page_text(*arguments: Any, **options: Any) -> str:

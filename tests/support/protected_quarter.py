@@ -16,6 +16,7 @@ from footprint.impact.factor_book import shipped_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
 from footprint.storage.database import Store
 from tests.support.contract_files import config, write
+from tests.support.page_requests import poster, whole_page
 from tests.support.services import pages_over
 
 S = 1_000_000
@@ -99,22 +100,5 @@ def reader(quarter: Store) -> Reader:
 
 
 def page(browser: TestClient, path: str, search: str = "?lang=en") -> str:
-    """Content of a page as the callback returns it."""
-    request = {
-        "output": "..page.children...settled.data...tick.disabled..",
-        "outputs": [
-            {"id": "page", "property": "children"},
-            {"id": "settled", "property": "data"},
-            {"id": "tick", "property": "disabled"},
-        ],
-        "inputs": [
-            {"id": "address", "property": "pathname", "value": path},
-            {"id": "address", "property": "search", "value": search},
-            {"id": "tick", "property": "n_intervals", "value": 0},
-        ],
-        "state": [{"id": "language", "property": "data", "value": "en"}, {"id": "settled", "property": "data", "value": ""}],
-        "changedPropIds": ["address.pathname"],
-    }
-    answer = browser.post("/_dash-update-component", json=request)
-    assert answer.status_code == 200, answer.text
-    return answer.text
+    """Content of a page as its callbacks return it."""
+    return whole_page(poster(browser), path, search)

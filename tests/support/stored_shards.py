@@ -127,11 +127,16 @@ def fill(store: Store, facts: Config, seed: int, days: int = DAYS, largest: int 
             put_shard(store, facts, ShardKey("host", host), day, host_tables(facts, host, day, luck, largest))
         for service in ("chat", "code"):
             put_shard(store, facts, ShardKey("service", service), day, service_tables(facts, service, day, luck))
+    put_streams(store, days)
+
+
+def put_streams(store: Store, days: int) -> None:
+    """Streams of the hosts, with readings on the first and the last day."""
     names = store.name_ids({"a", "b", "c", "gpu:0"})
     with store.begin() as connection:
         for number, host in enumerate("abc", 1):
             stream = {"id": number, "host_id": names[host], "device_id": names["gpu:0"], "component": "gpu", "model": ""}
             store.insert_new(connection, schema.Stream, [stream | {"quantity": "energy", "grade": "counter", "source": "x"}])
         for day in (FIRST_DAY, FIRST_DAY + days - 1):
-            times = {"first_us": day * 86_400_000_000, "last_us": (day + 1) * 86_400_000_000 - 1}
+            times = {"first_us": day * 86_400_000_000, "last_us": (day + 1) * 86_400_000_000 - 1, "second_us": 0, "head": 1}
             store.insert_new(connection, schema.StreamDay, [{"stream_id": 1, "day": day, "version": 1, **times}])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboards.app import PAGES
+from dashboards.page_shell import PAGES
 from footprint.access.audit_log import read_accesses
 from footprint.access.roles import Role
 from footprint.editions.protected_cells import ProtectedCells, protect_period
@@ -23,14 +23,21 @@ from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate
 from footprint.storage.database import Store
 from tests.support.contract_files import config
-from tests.support.protected_quarter import FACTS, HOST, NOW_US, Reader
+from tests.support.page_requests import card_request, frame_names, json_list, poster, shell_request
+from tests.support.protected_quarter import FACTS, HOST, NOW_US, Reader, page
 from tests.support.services import api_over
 
 PROTECTED = (Role.PUBLIC, Role.COMMITTEE, Role.ENGINEER)
 Q3 = "from=2026-07-01&to=2026-10-01"
 # Content of each callback, by its output.
 CALLBACKS = {
-    "..page.children...settled.data...tick.disabled..": "a page with the data that the role may query (page_of)",
+    (
+        "..header.children...filters.children...printed.children...body.children...footer.children...structure.data...url.data.."
+    ): "a page without figures: texts, links and the names of its frames",
+    (
+        '..{"name":["MATCH"],"type":"card"}.children...{"name":["MATCH"],"type":"card"}.data-url..'
+    ): "a card with the data that the role may query",
+    "..tick.disabled...turn.data..": "whether there is any figure",
     "power.figure": "power of a host: to roles that see services",
     "..live.disabled...pause.children..": "label of a button",
 }
@@ -48,8 +55,59 @@ STATES: dict[str, tuple[Any, ...]] = {
     "pause.n_clicks": (1,),
     "live.disabled": (False,),
     "language.data": ("en",),
-    "settled.data": ("",),
+    "tick.disabled": (True,),
+    "structure.data": ("",),
+    "turn.data": (0,),
 }
+# Frames that any page has, and one that none has; a client can choose the name freely, whatever the address.
+FRAMES = [
+    "agents",
+    "alternatives",
+    "avoidable",
+    "balance",
+    "bars",
+    "breakdown",
+    "by-device",
+    "by-host",
+    "by-model",
+    "by-service",
+    "by-use_case",
+    "calendar",
+    "change",
+    "check",
+    "choices",
+    "conditions",
+    "coverage",
+    "decisions",
+    "definition",
+    "edition",
+    "facts",
+    "figures",
+    "flows",
+    "formula",
+    "frontier",
+    "head",
+    "jobs",
+    "months",
+    "nothing",
+    "notices",
+    "objectives",
+    "phases",
+    "power",
+    "protected",
+    "requests",
+    "rows",
+    "selection",
+    "services",
+    "splits",
+    "steps",
+    "strip",
+    "table",
+    "trend",
+    "uncertainty",
+    "use-cases",
+    "uses",
+]
 # Parameters to request of every route; the routes of Dash return figures only through callbacks.
 ROUTES: dict[str, tuple[str, ...]] = {
     "/healthz": ("",),
@@ -177,9 +235,13 @@ def callbacks(reader: Reader) -> list[dict[str, Any]]:
     return dependencies
 
 
-def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
-    """Response of a callback to a browser at an address."""
-    here = {name: values[0] for name, values in STATES.items()} | {"address.pathname": path, "address.search": search}
+def callback_answers(browser: TestClient, callback: dict[str, Any], path: str, search: str) -> str:
+    """Responses of a callback to a browser at an address: one, or one a frame of any page."""
+    post = poster(browser)
+    if "MATCH" in callback["output"]:
+        return json_list(post(card_request(name, path + search)) for name in FRAMES)
+    here = {name: values[0] for name, values in STATES.items()}
+    here |= {"address.pathname": path, "address.search": search, "url.data": path + search}
     arguments = {
         kind: [{**part, "value": here[f"{part['id']}.{part['property']}"]} for part in callback[kind]]
         for kind in ("inputs", "state")
@@ -187,15 +249,14 @@ def callback_answer(browser: TestClient, callback: dict[str, Any], path: str, se
     outputs = [
         dict(zip(("id", "property"), output.split("."), strict=True)) for output in callback["output"].strip(".").split("...")
     ]
-    request = {
-        "output": callback["output"],
-        "outputs": outputs if callback["output"].startswith("..") else outputs[0],
-        "changedPropIds": [f"{callback['inputs'][0]['id']}.{callback['inputs'][0]['property']}"],
-        **arguments,
-    }
-    answer = browser.post("/_dash-update-component", json=request)
-    assert answer.status_code in (200, 204), (callback["output"], path, answer.text[:400])
-    return answer.text
+    return post(
+        {
+            "output": callback["output"],
+            "outputs": outputs if callback["output"].startswith("..") else outputs[0],
+            "changedPropIds": [f"{callback['inputs'][0]['id']}.{callback['inputs'][0]['property']}"],
+            **arguments,
+        }
+    )
 
 
 def test_every_callback_has_an_access_decision(reader: Reader) -> None:
@@ -205,13 +266,22 @@ def test_every_callback_has_an_access_decision(reader: Reader) -> None:
         for callback in callbacks(reader)
         for argument in (*callback["inputs"], *callback["state"])
     }
-    assert sent == set(STATES)
+    assert sent == {*STATES, "url.data", '{"name":["MATCH"],"type":"card"}.id'}
+
+
+def test_every_frame_is_asked_for(reader: Reader) -> None:
+    names = {
+        name
+        for role, path, search in itertools.product(Role, PAGES, STATES["address.search"])
+        for name in frame_names(poster(reader(role))(shell_request(path, search)))
+    }
+    assert names - set(FRAMES) == set()
 
 
 @pytest.mark.parametrize("path", STATES["address.pathname"])
 def test_no_callback_reveals_hidden_figures_to_a_role(path: str, reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for role, search, callback in itertools.product(PROTECTED, STATES["address.search"], callbacks(reader)):
-        answer = callback_answer(reader(role), callback, path, search)
+        answer = callback_answers(reader(role), callback, path, search)
         assert secrets[role].within(answer) == [], (role, callback["output"], search)
         if role is Role.ENGINEER:
             continue
@@ -224,18 +294,16 @@ def test_no_callback_reveals_hidden_figures_to_a_role(path: str, reader: Reader,
 
 
 def test_an_officer_sees_the_hidden_figures(reader: Reader, secrets: dict[Role, Secrets]) -> None:
-    (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
-    answer = callback_answer(reader("officer"), page, "/use-cases", "?lang=en&period=2026-Q3")
+    answer = page(reader("officer"), "/use-cases", "?lang=en&period=2026-Q3")
     assert all(secrets[role].within(answer) for role in PROTECTED)
-    assert HOST in callback_answer(reader("engineer"), page, "/", "?lang=en&period=2026-Q3")
+    assert HOST in page(reader("engineer"), "/", "?lang=en&period=2026-Q3")
     assert secrets[Role.ENGINEER].within(reader("officer").get(f"/api/v1/footprint?{Q3}&group=use_case").text)
 
 
-def test_cached_pages_are_not_shared_between_roles(reader: Reader, secrets: dict[Role, Secrets]) -> None:
-    (page,) = (callback for callback in callbacks(reader) if callback["output"].startswith("..page"))
+def test_cached_cards_are_not_shared_between_roles(reader: Reader, secrets: dict[Role, Secrets]) -> None:
     for path in ("/use-cases", "/charter", "/"):
         for role in (Role.OFFICER, Role.ENGINEER, Role.COMMITTEE, Role.PUBLIC) * 2:
-            answer = callback_answer(reader(role), page, path, "?lang=en&period=2026-Q3")
+            answer = page(reader(role), path, "?lang=en&period=2026-Q3")
             assert role is Role.OFFICER or secrets[role].within(answer) == []
             assert (HOST in answer) == role.sees_services or path != "/"
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from dashboards.app import render_page
 from dashboards.translations import translate
 from footprint.config import Config
 from footprint.storage.database import Store
 from tests.simulation.server import Day
-from tests.support.components import hrefs, ids, page_context, shapes, text_of
+from tests.support.components import hrefs, ids, page_context, render_page, shapes, text_of
 from tests.support.two_models import two_models
 
 

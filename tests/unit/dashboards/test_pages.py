@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from dashboards.app import PAGES, TtlCache, render_page
+from dashboards.answers import DataVersion, TtlCache
 from dashboards.components import error_boundary
+from dashboards.page_shell import PAGES
 from dashboards.translations import catalogue, translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.config import ConfigError
@@ -20,7 +21,7 @@ from footprint.figures import Query, QueryResult, run_query
 from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_interval, format_number, format_percent
 from footprint.ledger.importers import import_requests
 from footprint.storage.database import Store
-from tests.support.components import elements, page_context, page_text, text_of, texts_of
+from tests.support.components import elements, page_context, page_text, render_page, text_of, texts_of
 from tests.support.contract_files import (
     CONFIG,
     DAY_S,
@@ -201,13 +202,13 @@ text = "not yet"
 
 def test_query_results_are_cached_until_figures_change_or_a_minute_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     now, state, asked = [100.0], ["one"], []
-    monkeypatch.setattr("dashboards.app.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dashboards.answers.time.monotonic", lambda: now[0])
 
     def ask(question: Query) -> QueryResult:
         asked.append(question)
         return QueryResult([], [])
 
-    remembered = TtlCache(ask, lambda: state[0])
+    remembered = TtlCache(ask, DataVersion(lambda: state[0]))
     for _ in range(20):
         remembered(Query())
     assert len(asked) == 1
@@ -245,7 +246,6 @@ def test_a_page_is_rendered_once_until_figures_change() -> None:
     state = [0]
     pages: TtlCache[str, str] = TtlCache(lambda key: made.append(key) or f"{key}{len(made)}", lambda: state[0], 2)  # type: ignore[func-returns-value]
     assert [pages("a"), pages("a"), pages("b")] == ["a1", "a1", "b2"]
-    pages._version = (0.0, None)  # a second later
     state[0] = 1
     assert pages("a") == "a3"
     assert [pages("c"), pages("a"), pages("d"), pages("a")] == ["c4", "a3", "d5", "a6"]  # two at most are kept

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from dashboards.app import PAGES, _layout, render_page
+from dashboards.app import _layout
 from dashboards.layout import skeleton
+from dashboards.page_shell import PAGES
 from dashboards.pages import overview
 from footprint.config import Config
 from footprint.storage.database import Store
-from tests.support.components import elements, hrefs, page_context, text_of
+from tests.support.components import elements, hrefs, page_context, render_page, text_of
 from tests.support.contract_files import NOW_US, START, compute, config, energy_lines, import_files, request_lines
 
 DAY_US = 86_400_000_000
@@ -70,16 +71,16 @@ def test_a_failing_card_leaves_the_others_and_offers_a_retry(walked: Store, monk
 
 def test_a_demonstration_is_marked_on_pages_and_pictures(walked: Store) -> None:
     simulated = replace(config(), demo=True)
-    assert elements(overview_page(walked, facts=simulated), data_demo="DEMONSTRATION")
-    assert elements(overview_page(walked), data_demo="")
-    assert "simulated organisation" in text_of(_layout(simulated, "en"))
-    assert "simulated organisation" not in text_of(_layout(config(), "en"))
+    assert elements(_layout(simulated, "en", NOW_US), data_demo="DEMONSTRATION")
+    assert elements(_layout(config(), "en", NOW_US), data_demo="")
+    assert "simulated organisation" in text_of(_layout(simulated, "en", NOW_US))
+    assert "simulated organisation" not in text_of(_layout(config(), "en", NOW_US))
 
 
 def test_the_skeleton_is_busy_and_has_placeholders() -> None:
     page = skeleton("en")
-    assert elements(page, "Main", aria_busy="true") == [page]
-    heights = [block.style["height"] for block in elements(page, "Div")]
+    assert elements(page, css_class="skeleton", aria_busy="true") == [page]
+    heights = [block.style["height"] for block in page.children[1:]]
     assert len(heights) >= 4
     assert all(int(height.removesuffix("px")) > 0 for height in heights)
     assert "Reading the figures" in text_of(page)

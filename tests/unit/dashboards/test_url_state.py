@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.url_state import FILTERS, PERIODS, THEMES, VERSUS, VIEWS, UrlState
+from footprint.calendar.slots import slot_length_us
 from footprint.core.timestamps import format_instant, parse_instant
 from tests.support.contract_files import config
 
@@ -90,3 +91,35 @@ def test_a_filter_is_changed_added_and_taken_away() -> None:
     assert view.link(service=None) == "/?lang=fr"
     assert "use_case=x" in view.link(use_case="x")
     assert "service=chat" in view.link(use_case="x")
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "begin", "end"),
+    [
+        ("Europe/Paris", "2026-11-23T15:20:07Z", "2026-11-22T09:00:00Z", "2026-11-23T16:00:00Z"),
+        ("Asia/Kolkata", "2026-11-23T15:20:07Z", "2026-11-22T09:15:00Z", "2026-11-23T15:30:00Z"),
+        ("Europe/Paris", "2026-11-23T15:00:00Z", "2026-11-22T09:00:00Z", "2026-11-23T15:00:00Z"),
+    ],
+)
+def test_bounds_relative_to_now_are_rounded_outwards_to_whole_slots(zone: str, now: str, begin: str, end: str) -> None:
+    facts, now_us = config(f'[organisation]\ntimezone = "{zone}"\n'), parse_instant(now)
+    view = UrlState.parse("/", "?from=now-30h&to=now", "en")
+    assert [format_instant(at) for at in view.bounds(facts, now_us)] == [begin, end]
+    assert view.query(facts, now_us).to_us == (None if end > now else parse_instant(end))  # an end to come is open
+    open_end = UrlState.parse("/", "?from=now-7d", "en")
+    assert open_end.bounds(facts, now_us)[1] is None
+
+
+@given(
+    search=st.sampled_from(
+        ["from=now-30h", "from=now-90m&to=now-20m", "from=now-5s", "period=7d", "period=today", "period=2026-Q4"]
+    ),
+    versus=st.sampled_from(VERSUS),
+    zone=st.sampled_from(["Europe/Paris", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC"]),
+    now_us=st.integers(parse_instant("2026-03-01T00:00:00Z"), parse_instant("2026-12-31T00:00:00Z")),
+)
+def test_every_bound_of_a_page_is_the_edge_of_a_slot(search: str, versus: str, zone: str, now_us: int) -> None:
+    facts = config(f'[organisation]\ntimezone = "{zone}"\n')
+    view = UrlState.parse("/", f"?{search}&vs={versus}", "en")
+    bounds = [*view.bounds(facts, now_us), *(view.reference_bounds(facts, now_us) or ())]
+    assert [at for at in bounds if at is not None and at % slot_length_us(facts.timezone)] == []

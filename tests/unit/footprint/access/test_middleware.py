@@ -20,6 +20,7 @@ from footprint.figures import GROUPS, Query, run_query
 from footprint.ledger.retention import processing_register
 from footprint.storage.database import Store
 from tests.support.contract_files import config
+from tests.support.page_requests import poll_request, poster
 from tests.support.protected_quarter import FACTS, HEADER, HOST, NOW_US, PROXY, Reader, by_header, page
 from tests.support.services import api_over, pages_over
 
@@ -205,7 +206,8 @@ def test_the_first_page_of_the_public_is_that_of_the_editions(reader: Reader) ->
     shown = page(reader("public"), "/")
     assert shown.count("kWh") == 0
     assert "Public reader" in shown
-    assert '"settled":{"data":"\\u002f?lang=en"}' in shown  # it stays as it is
+    answer = json.loads(poster(reader("public"))(poll_request("/?lang=en")))
+    assert answer["response"] == {"tick": {"disabled": True}}  # it stays as it is
 
 
 def test_who_is_not_signed_in_is_shown_where_the_proxy_signs_in(quarter: Store) -> None:
@@ -248,8 +250,9 @@ def test_unprotected_cells_are_noted_before_they_are_answered_and_nobody_is_name
     noted = read_accesses(quarter, None, None)[before:]
     assert [(row["role"], row["method"], row["path"]) for row in noted] == [
         ("officer", "GET", "/api/v1/footprint"),
-        ("administrator", "POST", "/_dash-update-component"),
+        *[("administrator", "POST", "/_dash-update-component")] * (len(noted) - 1),  # one a card
     ]
+    assert len(noted) > 1
     assert noted[0]["query"] == f"group=use_case&{Q3}"
     assert "use_case every all 2026-07-01T00:00:00Z/2026-10-01T00:00:00Z" in noted[0]["cells"]
     assert set(noted[0]) == {"time", "role", "method", "path", "query", "cells"}

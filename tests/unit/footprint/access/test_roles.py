@@ -8,7 +8,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboards.app import PAGES
+from dashboards.page_shell import PAGES
 from footprint.access.roles import PERMISSIONS, Role, allows
 from footprint.config.access import ROLES
 from footprint.storage.database import Store

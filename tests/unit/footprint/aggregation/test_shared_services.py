@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from footprint.aggregation import executors
 from footprint.aggregation.fleet import place_service
 from footprint.aggregation.placements import Tenure
 from footprint.config import Config, ConfigError, parse_config
@@ -140,7 +141,12 @@ def test_any_order_of_imports_and_runs_ends_in_the_same_figures(
         store.close()
 
 
-def test_worker_processes_store_the_same_bytes(files: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("hosts_per_task", [8, 1])
+def test_worker_processes_store_the_same_bytes(
+    hosts_per_task: int, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where several tasks compute the statistics of one service."""
+    monkeypatch.setattr(executors, "HOSTS_PER_TASK", hosts_per_task)
     alone, facts = organisation(tmp_path / "alone")
     several, _ = organisation(tmp_path / "several")
     for store, run in ((alone, facts), (several, replace(facts, fleet_workers=2))):

@@ -13,6 +13,7 @@ from footprint.editions.publication import publish_edition, write_due_draft
 from footprint.editions.release_calendar import release_rows
 from footprint.editions.repository import published_editions
 from footprint.storage.database import Store
+from tests.support.components import hrefs, page_context, render_page, text_of
 from tests.support.quarters import instant
 from tests.support.services import api_over, pages_over
 
@@ -59,18 +60,14 @@ def test_reports_over_http(office: Office) -> None:
 
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_lists_versions_and_the_calendar(office: Office, language: str) -> None:
-    from dashboards.pages import editions
-    from dashboards.url_state import PageContext, UrlState
-
     config, store, _ = office
-    here = PageContext(config, store, None, NOW_US, UrlState.parse("/editions", f"?lang={language}", language))  # type: ignore[arg-type]
-    page = str(editions.content(here))
-    assert ("Aucune édition" if language == "fr" else "No edition") in page
+    context = page_context(store, config, "/editions", language=language, now_us=NOW_US)
+    assert ("Aucune édition" if language == "fr" else "No edition") in text_of(render_page(context))
     publish_edition(store, config, "2026-08", NOW_US)
-    page = str(editions.content(here))
-    assert "/api/v1/reports/2026-08/v1/report.json" in page
-    assert ("provisoire" if language == "fr" else "provisional") in page
-    assert ("Calendrier de parution" if language == "fr" else "Release calendar") in page
+    page = render_page(context)
+    assert "/api/v1/reports/2026-08/v1/report.json" in hrefs(page)
+    assert ("provisoire" if language == "fr" else "provisional") in text_of(page)
+    assert ("Calendrier de parution" if language == "fr" else "Release calendar") in text_of(page)
 
 
 def test_the_dashboard_does_not_take_the_address_of_an_edition(office: Office) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboards.app import render_page
 from footprint.access.agent_tokens import add_token
 from footprint.api.app import build_application
 from footprint.cli.app import status_of
@@ -26,7 +25,7 @@ from footprint.server.self_metering import SelfMeteringGateway
 from footprint.storage.database import Store
 from tests.support import contract_files
 from tests.support.commands import printed_rows
-from tests.support.components import elements, page_context, text_of
+from tests.support.components import elements, page_context, render_page, text_of
 from tests.support.contract_files import DAY_S, NOW_US, START, compute, query_rows, write
 from tests.support.services import api_over
 

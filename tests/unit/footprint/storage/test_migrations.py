@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from alembic import command
@@ -17,19 +14,6 @@ import footprint.storage.migrations
 from footprint.storage.database import OLDEST_VERSION, SCHEMA_VERSION, Store, StoreError
 
 FOLDER = Path(footprint.storage.migrations.__file__).parent
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.external)])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database without any table."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'old.db'}"
-        return
-    server = request.getfixturevalue("postgres")
-    name = f"m{uuid.uuid4().hex}"
-    with create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
 
 
 def steps() -> ScriptDirectory:
