@@ -139,9 +139,9 @@ def remove_figures(
             continue
         if open_since_s is not None and block.first_s < open_since_s:
             tables = {name: from_arrow(rows, LAYOUTS[name]) for name, rows in read_block(connection, block.id, "").items()}
-            kept = _slots_between(tables, block.first_s, open_since_s)
             extent = block.first_s, open_since_s
-            insert_block(connection, tier=SHARD, shard_id=shard_id, extent=extent, tables=kept, zone=zone)
+            earlier = _slots_between(tables, *extent)
+            insert_block(connection, tier=SHARD, shard_id=shard_id, extent=extent, tables=earlier, zone=zone)
         delete_blocks(connection, [block.id])
     first_s, last_s = day_extent(day)
     kind, number = member
