@@ -50,16 +50,21 @@ class DividedLog:
     log: RequestLog
     fit: StepFit | None = None
     weights: StepWeights | None = None
+    meter: int = 0  # number of the host's meter in the fit
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceModel:
-    """How a service divides the energy of a host: fit, and what the log's clock is off by [s]; devices of what layout.
+    """How a service divides the energy of a host on a day, and what the log's clock is off by [s].
 
-    ``routed``: the requests name the hosts that served them.
+    ``fit`` is that of all meters, ``meter`` the number of the host's, ``of_log`` and ``of_host`` are the fit for the log and for the
+    host. ``routed``: the requests name the hosts that served them. ``layout`` names the devices.
     """
 
     fit: StepFit
+    meter: int
+    of_log: StepFit
+    of_host: StepFit
     lag_s: float
     late_s: float
     routed: bool
@@ -163,9 +168,11 @@ class StepFits:
             return None
         # Any host of a meter asks for the same fit.
         hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
-        fit = self._fit(service, day, hosts)
-        fit = fit.of_meter(hosts.index(host), own) if len(hosts) > 1 else fit
-        return ServiceModel(fit, own.lag_s, own.late_s, routed, meter.layout)
+        fit, number = self._fit(service, day, hosts), hosts.index(host) if routed else 0
+        size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
+        # Stamps and counts are those of the meter's own log.
+        own_fits = fit.of_host(number, 1.0, own), fit.of_host(number, size, own)
+        return ServiceModel(fit, number, *own_fits, own.lag_s, own.late_s, routed, meter.layout)
 
     def divide_part(self, service: str, day: int, host: str, since_us: int, model: ServiceModel | None) -> DividedLog | None:
         """Requests of an open day from an instant on, by the model of another day; None where that is of other devices."""
@@ -180,14 +187,15 @@ class StepFits:
         service_log = self._logs.of_host(whole, host, tuple(placement.hosts)) if model.routed else whole
         log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
         if model.fit.fit is None or not len(log):
-            return DividedLog(service_log, log, model.fit)
+            return DividedLog(service_log, log, model.of_host)
 
         def divided() -> DividedLog:
             edges = _window_edges(day, self._window_us)
             timed = self._place_log(meter, day, service_log, model, edges[edges >= since_us - self._window_us])
-            return DividedLog(service_log, log, model.fit, StepWeights(log, timed, model.fit))
+            return DividedLog(service_log, log, model.fit, StepWeights(log, timed, model.of_log), model.meter)
 
-        return self._divided.get((meter.key, day, id(service_log), id(model.fit)), divided)
+        part = self._divided.get((meter.key, day, id(service_log), id(model.fit)), divided)
+        return replace(part, fit=model.of_host)
 
     def divide(self, service: str, day: int, host: str) -> DividedLog:
         """Requests, fit and weights of a service on a host and day."""
@@ -196,7 +204,12 @@ class StepFits:
         if placement is None or host not in placement.hosts or not len(service_log.log):
             return DividedLog(service_log, service_log.log)
         meter = _meter(placement, host) if self._routed(service, day) else placement
-        return self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
+        divided = self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
+        own = self.statistics(service, day, host)
+        if divided.fit is None or own is None:
+            return divided
+        size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
+        return replace(divided, fit=divided.fit.of_host(divided.meter, size, own))
 
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
         model = self.model(meter.service, day, host)
@@ -204,10 +217,9 @@ class StepFits:
             return DividedLog(service_log, service_log.log)
         log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
         if model.fit.fit is None:
-            return DividedLog(service_log, log, model.fit)
-        return DividedLog(
-            service_log, log, model.fit, StepWeights(log, self._time_log(meter, day, service_log, model), model.fit)
-        )
+            return DividedLog(service_log, log, model.fit, meter=model.meter)
+        weights = StepWeights(log, self._time_log(meter, day, service_log, model), model.of_log)
+        return DividedLog(service_log, log, model.fit, weights, model.meter)
 
     def _siblings(self, meter: ServicePlacement, day: int) -> tuple[str, ...]:
         """Hosts of the service that have the layout of a meter on a day, sorted."""
@@ -243,7 +255,14 @@ class StepFits:
             days.append(last)
             meters.append(number)
         data = FitData.from_days(days, meters)
-        powers = [self._idle_w(service, span, day) for span in spans] if data.is_pinned else [None] * len(spans)
+        powers: list[float | None] = [None] * len(spans)
+        if data.is_pinned:
+            # Learnt for the devices of today; the fit is for the largest number of devices of its days.
+            scales = [
+                largest / sum(share for _, _, share in span.devices) for largest, span in zip(data.sizes, spans, strict=True)
+            ]
+            learnt = [self._idle_w(service, span, day) for span in spans]
+            powers = [power and power * scale for power, scale in zip(learnt, scales, strict=True)]
         placement = self._fleet.placement(service, day)
         several = not routed and placement is not None and len(placement.hosts) + unread > 1
         return fit_placement(data, powers, replicas=several, unread=0 if routed else unread)
