@@ -57,8 +57,8 @@ class DividedLog:
 class ServiceModel:
     """How a service divides the energy of a host on a day, and what the log's clock is off by [s].
 
-    ``fit`` is that of all meters, ``meter`` the number of the host's, ``of_log`` and ``of_host`` are the fit for the log and for the
-    host. ``routed``: the requests name the hosts that served them. ``layout`` names the devices.
+    ``fit`` is that of all meters, ``meter`` the number of the host's; ``of_log`` and ``of_host`` are the fit for the log and for
+    the host. ``routed``: the requests name the hosts that served them. ``layout`` names the devices.
     """
 
     fit: StepFit
