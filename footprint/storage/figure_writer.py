@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -44,7 +45,7 @@ SHARD, DAY, MONTH = 0, 1, 2  # tiers of blocks
 WITHOUT_SUMS = "-"  # in place of a zone: amounts too large to be summed in 64 bits
 LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
 S_PER_DAY = US_PER_DAY // US_PER_S
-CHANGES = "changes"  # key in Meta: number of changes of figures
+CHANGES = "changes"  # key in Meta: version of the figures
 _BLOCK, _PART = schema.FigureBlock.__table__, schema.FigurePart.__table__  # type: ignore[attr-defined]
 Tables = Mapping[str, dict[str, Ints]]  # columns of numbers by layout
 
@@ -56,10 +57,10 @@ def data_version(connection: Connection) -> str:
 
 
 def count_change(connection: Connection) -> None:
-    """Give the figures another version."""
+    """Give the figures another version, which no store had before: a restored one is never taken for the one that it replaces."""
+    version = f"'{uuid.uuid4().hex}'"
     connection.exec_driver_sql(
-        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', '1') "
-        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS VARCHAR)"
+        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', {version}) ON CONFLICT (key) DO UPDATE SET value = {version}"
     )
 
 
@@ -185,16 +186,13 @@ def insert_block(
 def _insert(
     connection: Connection, tier: int, shard_id: int, extent: tuple[int, int], zone: str, packed: Mapping[str, bytes]
 ) -> int:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, content in sorted(packed.items()):
-        digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
     values = {
         "tier": tier,
         "shard_id": shard_id,
         "first_s": extent[0],
         "last_s": extent[1],
         "zone": zone,
-        "digest": digest.hexdigest(),
+        "digest": digest_of_parts(packed),
         "dead": "",
     }
     block_id = int(connection.execute(insert(_BLOCK).values(**values).returning(_BLOCK.c.id)).scalar_one())
@@ -202,6 +200,14 @@ def _insert(
     if rows:
         connection.execute(insert(_PART), rows)
     return block_id
+
+
+def digest_of_parts(packed: Mapping[str, bytes]) -> str:
+    """Digest of a block: of the names and the bytes of its parts."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, content in sorted(packed.items()):
+        digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
 
 
 def _is_summable(tables: Tables) -> bool:
