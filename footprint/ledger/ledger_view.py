@@ -121,6 +121,12 @@ class _ServiceRange:
     days: list[int]
 
 
+_SAMPLE = "SELECT time_us, value, covered_us, epoch_id FROM reading WHERE stream_id = {stream:d} AND "
+_SAMPLES = (
+    f"SELECT * FROM ({_SAMPLE}time_us < {{start:d}} ORDER BY time_us DESC LIMIT {NEIGHBOURS}) AS earlier "
+    f"UNION ALL {_SAMPLE}time_us >= {{start:d}} AND time_us < {{end:d}} "
+    f"UNION ALL SELECT * FROM ({_SAMPLE}time_us >= {{end:d}} ORDER BY time_us LIMIT {NEIGHBOURS}) AS later"
+)
 _EMPTY = np.zeros(0, dtype=np.int64)
 _NO_DAYS = StreamDays(*[_EMPTY] * 6)
 
@@ -267,17 +273,10 @@ class LedgerView:
         days = self.archive.days(f"host {info.host}") if info is not None else frozenset()
         if info is not None and days and not info.quantity.startswith(HOLDING_PREFIX):
             return self._samples_of_days(info, days, start_us, end_us)
-        target = table(schema.Reading)
-        base = select(target.c.time_us, target.c.value, target.c.covered_us, target.c.epoch_id).where(
-            target.c.stream_id == stream
-        )
-        before = base.where(target.c.time_us < start_us).order_by(target.c.time_us.desc()).limit(NEIGHBOURS)
-        inside = base.where(target.c.time_us >= start_us, target.c.time_us < end_us).order_by(target.c.time_us)
-        after = base.where(target.c.time_us >= end_us).order_by(target.c.time_us).limit(NEIGHBOURS)
-        rows = [*fetch_tuples(self.connection, before)[::-1], *fetch_tuples(self.connection, inside)]
-        rows += fetch_tuples(self.connection, after)
-        columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-        return Samples(*np.ascontiguousarray(columns))
+        rows = self.connection.exec_driver_sql(_SAMPLES.format(stream=stream, start=start_us, end=end_us)).all()
+        columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 4)
+        columns = columns[np.argsort(columns[:, 0], kind="stable")]
+        return Samples(*(np.ascontiguousarray(columns[:, index]) for index in range(4)))
 
     def _stream_info(self, stream: int) -> StreamInfo | None:
         if self._by_id is None:

@@ -69,7 +69,10 @@ RULES: tuple[RetentionRule, ...] = (
     ),
     RetentionRule(
         ("figure_block", "figure_part", "footprint_split", "shard", "basis", "statistics", "published_edition"),
-        ("figures calculées, par heure, service et usage", "computed figures, by hour, service and use case"),
+        (
+            "figures calculées, par heure, service et usage ; aussi dans le miroir ([store] mirror), s’il y en a un",
+            "computed figures, by hour, service and use case; also in the mirror ([store] mirror), if there is one",
+        ),
         FOREVER,
         ("comme les requêtes, agrégé", "as requests, aggregated"),
     ),
