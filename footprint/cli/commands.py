@@ -39,6 +39,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
         (
             Command("aggregate", "query:aggregate", "Compute attribution and impact for the days that need it."),
             Command("query", "query:query", "Energy, requests and emissions by period and group."),
+            Command("figures", "figures:app", "Mirror the figures of closed days as Parquet files."),
             Command("compare", "compare:compare", "Energy ratio of two models, services, use cases or periods."),
             Command("change", "quality:change", "Change of energy between two periods, with its interval."),
             Command("bench-model", "bench_model:app", "Benchmark the energy of a served model."),

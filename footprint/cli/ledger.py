@@ -37,7 +37,7 @@ def verify(
     folder: Annotated[str | None, typer.Argument(metavar="FOLDER", help="Default: where this ledger seals.")] = None,
     config: ConfigOption = None,
 ) -> int:
-    """Verify the sealed files and the balances; exit 6 names what changed.
+    """Verify the sealed files, the figures and the balances; exit 6 names what changed.
 
     Days that wait to be computed are pending, which is no fault.
     """

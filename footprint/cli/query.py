@@ -53,6 +53,7 @@ def aggregate(
     days between them again.
     """
     from footprint.aggregation.aggregate import aggregate as compute
+    from footprint.figures.mirror import update_mirror
     from footprint.figures.query import parse_bound
     from footprint.ledger.factor_store import load_factor_book
 
@@ -71,6 +72,9 @@ def aggregate(
     say(message)
     for note in summary.notes:
         say(note)
+    mirrored = update_mirror(store, facts) if facts.mirror else None
+    if mirrored is not None and mirrored.is_changed:
+        say(str(mirrored))
     if verify and summary.faults:
         raise CheckFailed(f"figures of {len(summary.faults)} days of hosts and services are lost")
     if min_coverage is not None:

@@ -57,7 +57,7 @@ _EMBODIED = {"server_kgco2e", "accelerator_kgco2e", "lifetime_years", "in_servic
 # make figures wrong.
 SECTIONS: dict[str, set[str]] = {
     "organisation": {"name", "timezone", "zone", "demo"},
-    "store": {"url", "sealed", "seal_after_days", "keep_days", "signing_key"},
+    "store": {"url", "sealed", "seal_after_days", "keep_days", "mirror", "signing_key"},
     "fleet": {"scheduler", "workers"},
     "server": {"bind", "port", "count_itself"},
     "agent": {
@@ -167,6 +167,7 @@ def _config(document: Document, path: Path | None) -> Config:
         sealed=resolve_path(document.read_text("store", "sealed", ""), path),
         seal_after_days=document.read_integer("store", "seal_after_days", 2, 0),
         keep_days=document.read_integer("store", "keep_days", 62, MIN_KEEP_DAYS),
+        mirror=resolve_path(document.read_text("store", "mirror", ""), path),
         signing_key=resolve_path(document.read_text("store", "signing_key", ""), path),
         fleet_scheduler=document.read_text("fleet", "scheduler", ""),
         fleet_workers=document.read_integer("fleet", "workers", 1, 1),
@@ -194,6 +195,7 @@ def _config(document: Document, path: Path | None) -> Config:
         agent=document.data.get("agent", {}),
         path=path,
     )
+    _check_mirror(document, config)
     for index, host in enumerate(document.data.get("host", [])):
         if host.get("site") and not any(site.name == host["site"] for site in config.sites):
             raise document.error(
@@ -203,6 +205,28 @@ def _config(document: Document, path: Path | None) -> Config:
                 "site",
             )
     return config
+
+
+def _check_mirror(document: Document, config: Config) -> None:
+    """Refuse a mirror in a folder with other contents: it holds unprotected cells, and editions are published."""
+    if not config.mirror:
+        return
+    mirror = _folder_text(config.mirror)
+    for other, url in (("editions", config.editions_url()), ("sealed days", config.sealed_url())):
+        folder = _folder_text(url)
+        if mirror.startswith(folder) or folder.startswith(mirror):
+            raise document.error(
+                f"mirror = {config.mirror!r} shares a folder with the {other} ({url}); the mirror holds unprotected cells, so "
+                "give it a folder of its own",
+                "store",
+                0,
+                "mirror",
+            )
+
+
+def _folder_text(url: str) -> str:
+    """A folder or URL in a form in which a folder is a prefix of what it contains."""
+    return (url if "://" in url else str(Path(url).resolve())).rstrip("/") + "/"
 
 
 def _count_itself(document: Document) -> bool:

@@ -185,6 +185,7 @@ class Config:
     sealed: str = ""  # folder or URL of sealed days; empty: beside the store
     seal_after_days: int = 2
     keep_days: int = 62  # in SQL; attribution reads up to 28 days back
+    mirror: str = ""  # folder or URL of the mirror of figures; empty: none
     signing_key: str = ""  # minisign key that signs the heads of the hash chains; empty: no signature
     fleet_scheduler: str = ""  # address of a Dask scheduler
     fleet_workers: int = 1  # local processes

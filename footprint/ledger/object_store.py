@@ -1,4 +1,4 @@
-"""Object store of the archive: a local folder or object storage by URL; files are written atomically and once.
+"""Object store of sealed days, editions and the mirror: a local folder or object storage by URL, with files written atomically.
 
 Sealed days are days/DAY/SOURCE.PART.parquet, chains/SOURCE/SEQ.json and heads/SEQ.json; ``verifier`` describes their guarantees.
 """
@@ -25,14 +25,20 @@ class ObjectStoreError(FootprintError):
 
 
 class ObjectStore:
-    """One folder by URL; names in it are relative, with slashes."""
+    """One folder by URL; names in it are relative, with slashes.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    ``setting`` is the key of the configuration that names it, ``hint`` the command that helps where a file cannot be read. A
+    ``private`` local folder, and each file in it, can be read by its owner alone.
+    """
+
+    def __init__(
+        self, url: str, *, setting: str = "sealed", hint: str = "footprint ledger verify", private: bool = False
+    ) -> None:
+        self.url, self._setting, self._hint, self._private = url, setting, hint, private
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise ObjectStoreError(f"sealed = {url!r} cannot be used: {error}") from None
+            raise ObjectStoreError(f"{setting} = {url!r} cannot be used: {error}") from None
         self._local = not isinstance(self._files.protocol, str) and "file" in self._files.protocol
 
     def _path(self, name: str) -> str:
@@ -50,7 +56,7 @@ class ObjectStore:
             return bytes(self._files.cat_file(self._path(name)))
         except OSError as error:
             raise ObjectStoreError(
-                f"sealed file {name} under {self.url} cannot be read: {error} (`footprint ledger verify`)"
+                f"{self._setting} file {name} under {self.url} cannot be read: {error} (`{self._hint}`)"
             ) from None
 
     def exists(self, name: str) -> bool:
@@ -65,9 +71,12 @@ class ObjectStore:
                 self._files.pipe_file(path, raw)
                 return
             target = Path(path)
+            if self._private:
+                Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(target.name + ".part")
-            with partial.open("wb") as file:
+            mode = 0o600 if self._private else 0o666
+            with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
@@ -84,6 +93,13 @@ class ObjectStore:
         """Delete a file, if it exists, as a retention rule requires."""
         if self.exists(name):
             self._files.rm_file(self._path(name))
+
+    def all_names(self) -> list[str]:
+        """Sorted names of all files, also of those that were not written to their end."""
+        self._files.invalidate_cache()
+        if not self._files.isdir(self._root):
+            return []
+        return sorted(path.removeprefix(self._path("")) for path in self._files.find(self._root))
 
     def names(self, folder: str) -> list[str]:
         """Sorted names of the files of a folder; empty if the folder does not exist."""

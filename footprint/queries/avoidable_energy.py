@@ -159,14 +159,17 @@ def _unsuccessful_requests(
 
     A request takes the share of its use case and model in the stored split of the day.
     """
-    totals: dict[tuple[str, str, str], tuple[int, int]] = {}
-    log_owners: dict[tuple[str, int], str] = {}
+    energies_uj: dict[tuple[str, str, str], int] = defaultdict(int)
+    counts: dict[tuple[str, int, str, str, str], int] = defaultdict(int)
     for service, host, day, content in stored_splits(store, start_us, end_us):
-        # Every host of a service stores the same counts from its log: count requests once.
-        is_owner = log_owners.setdefault((service, day), host) == host
         for use_case, model, status, share, count in content["wasted"]:
-            energy_uj = round(active_uj.get((day, host, service, use_case, model), 0) * share)
-            key = service, _CAUSE_BY_STATUS[status], use_case
-            previous = totals.get(key, (0, 0))
-            totals[key] = previous[0] + count * is_owner, previous[1] + energy_uj
-    return totals
+            energies_uj[service, _CAUSE_BY_STATUS[status], use_case] += round(
+                active_uj.get((day, host, service, use_case, model), 0) * share
+            )
+            key = service, day, status, use_case, model
+            # Until method 2.0 every host of a service stored the counts of the whole log; a fit of one log says so.
+            counts[key] = max(counts[key], count) if content.get("replicas", True) else counts[key] + count
+    requests: dict[tuple[str, str, str], int] = defaultdict(int)
+    for (service, _, status, use_case, _), count in counts.items():
+        requests[service, _CAUSE_BY_STATUS[status], use_case] += count
+    return {key: (requests[key], energy_uj) for key, energy_uj in energies_uj.items()}

@@ -57,6 +57,13 @@ def _refresh_intensities(store: Store, config: Config, now_us: int, report_progr
     return f"{sample_count} samples new or changed"
 
 
+def _write_mirror(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
+    from footprint.figures.mirror import update_mirror  # noqa: PLC0415
+
+    summary = update_mirror(store, config, report_progress)
+    return str(summary) if summary is not None else "another process is writing the mirror"
+
+
 def _seal_archive(store: Store, config: Config, now_us: int, report_progress: ReportProgress) -> str:
     from footprint.ledger.archive_writer import seal  # noqa: PLC0415
     from footprint.ledger.object_store import ObjectStore  # noqa: PLC0415
@@ -78,7 +85,7 @@ def _verify_archive(store: Store, config: Config, now_us: int, report_progress: 
     from footprint.core.units import US_PER_DAY  # noqa: PLC0415
     from footprint.queries.ledger_verification import VerificationFailed, verify_ledger  # noqa: PLC0415
 
-    report_progress("sealed files and balances")
+    report_progress("sealed files, figures and balances")
     verification = verify_ledger(store, config, now_us - 7 * US_PER_DAY)
     faults = verification.faults
     if faults:
@@ -109,6 +116,7 @@ def _expire_audit_log(store: Store, config: Config, now_us: int, report_progress
 JOBS: tuple[JobKind, ...] = (
     JobKind("aggregate", 10, _aggregate),
     JobKind("compare", 86_400, _compare_all_days, lock="aggregate"),
+    JobKind("mirror", 300, _write_mirror, lambda config: bool(config.mirror)),
     JobKind("refresh", 3600, _refresh_intensities, lambda config: bool(config.live)),
     JobKind("seal", 3600, _seal_archive, lambda config: not config.demo),
     JobKind("verify", 86_400, _verify_archive, lambda config: not config.demo),

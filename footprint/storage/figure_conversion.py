@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import Connection, inspect, select, text
@@ -14,6 +13,7 @@ from footprint.attribution.window_counts import divide_windows
 from footprint.core.records import COUNT_COLUMNS
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S
 from footprint.storage import schema
+from footprint.storage.canonical_figures import StoredTexts, rows_by_shard
 from footprint.storage.figure_blocks import ENERGY, LAYOUTS, Layout, ShardTables
 from footprint.storage.figure_writer import DAY, day_extent, insert_block
 
@@ -122,52 +122,7 @@ def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[s
 
 def _shard_digests(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> dict[str, str]:
     """Digests by host and service of a day. Rows belong to the day of their slot, not to that on which their window ended."""
-    own: dict[tuple[str, int], dict[str, dict[str, Ints]]] = defaultdict(dict)
-    for name, columns in tables.items():
-        kind = "service" if name == "counts" else "host"
-        order = np.argsort(columns[kind], kind="stable")
-        numbers, first = np.unique(columns[kind][order], return_index=True)
-        for number, rows in zip(numbers.tolist(), np.split(order, first[1:]), strict=False):
-            own[kind, number][name] = {column: values[rows] for column, values in columns.items()}
-    texts = store.texts(connection, {number for _, number in own})
+    texts = StoredTexts.of(store, connection, tables)
     return {
-        f"{kind} {texts[number]}": canonical_tables(store, connection, shard).digest() for (kind, number), shard in own.items()
+        f"{kind} {texts.names[number]}": texts.tables(shard).digest() for (kind, number), shard in rows_by_shard(tables).items()
     }
-
-
-def canonical_tables(store: Store, connection: Connection, tables: dict[str, dict[str, Ints]]) -> ShardTables:
-    """Tables with texts instead of the numbers of the store."""
-    numbers = {
-        number for name, columns in tables.items() for key in LAYOUTS[name].names for number in np.unique(columns[key]).tolist()
-    }
-    texts = store.texts(connection, numbers)
-    bases = tables["energy"]["basis"] if "energy" in tables else np.zeros(0, dtype=np.int64)
-    lines = basis_lines(connection, np.unique(bases).tolist())
-    names, base_lines = sorted(set(texts.values())), sorted(set(lines.values()))
-    name_index, line_index = ({text: index for index, text in enumerate(values)} for values in (names, base_lines))
-    name_code = {number: name_index[text] for number, text in texts.items()}
-    base_code = {number: line_index[line] for number, line in lines.items()}
-    coded = {}
-    for name, columns in tables.items():
-        layout = LAYOUTS[name]
-        coded[name] = {
-            column: _recode(values, name_code if column in layout.names else base_code)
-            if column in layout.names or column == "basis"
-            else values
-            for column, values in columns.items()
-        }
-    return ShardTables(names, base_lines, coded)
-
-
-def basis_lines(connection: Connection, numbers: Sequence[int]) -> dict[int, str]:
-    """JSON line of each calculation basis."""
-    basis = schema.BasisRow.__table__  # type: ignore[attr-defined]
-    rows: list[Any] = []
-    for start in range(0, len(numbers), 10_000):
-        rows += connection.execute(select(basis.c.id, basis.c.content).where(basis.c.id.in_(numbers[start : start + 10_000])))
-    return {row.id: row.content for row in rows}
-
-
-def _recode(values: Ints, code: dict[int, int]) -> Ints:
-    distinct, position = np.unique(values, return_inverse=True)
-    return np.array([code[number] for number in distinct.tolist()], dtype=np.int64)[position]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +136,21 @@ def _footprint(folder: Path, *arguments: str) -> None:
     script = "import sys; from footprint.cli.app import status_of; sys.exit(status_of(sys.argv[1:]))"
     command = [sys.executable, "-B", "-c", script, *arguments, "--config", str(folder / "footprint.toml")]
     subprocess.run(command, check=True, capture_output=True)
+
+
+def rows() -> list[tuple[str, float, float | None]]:
+    """(label, measured, peer or limit) of a small ministry: processor seconds of `aggregate`, and memory."""
+    size = Ministry(hosts=10, devices=2, requests=100_000, services=2)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        one, _ = aggregate_cost(replace(size, hosts=2), folder / "one")
+        several, mib = aggregate_cost(size, folder / "several")
+        twice, _ = aggregate_cost(replace(size, hosts=20, requests=200_000, services=4), folder / "twice")
+    return [
+        ("aggregate: five hosts a service / one host, same log", several, one),
+        ("aggregate: twice the hosts and requests / once", twice, several),
+        ("  its memory [MiB] / 1 GiB", mib, 1024.0),
+    ]
 
 
 def main() -> None:

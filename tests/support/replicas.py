@@ -82,7 +82,7 @@ def _routed(fleet: Fleet, days: list[Day], devices: list[list[EnergyIntervals]])
         return np.zeros(len(names)), np.zeros(len(names)), fit.diagnosis
     active, square = np.zeros(len(names)), np.zeros(len(names))
     for number, ((log, statistics, timed), own, powers) in enumerate(zip(read, devices, learnt, strict=True)):
-        own_fit = fit.of_meter(number, statistics)
+        own_fit = fit.of_host(number, len(own), statistics)
         fitted = idle_powers_uw(own_fit, powers, [int(intervals.energy_uj.sum()) for intervals in own])
         weights = StepWeights(shift_log(log, round(statistics.lag_s * S)), timed, own_fit)
         part = _active(log, own, fitted, weights, len(names))

@@ -97,12 +97,14 @@ class StepFit:
     resamples: tuple[StepCoefficients, ...] = ()
     alternatives: tuple[StepCoefficients, ...] = ()
     unread: int = 0
+    sizes: tuple[float, ...] = (1.0,)  # of each meter: the number of devices that the idle power of the fit is for
 
-    def of_meter(self, meter: int, last: DayStatistics) -> StepFit:
-        """The fit as that of one of several meters, whose last day is ``last``: the same coefficients, its own idle power."""
-        own = {name: value for name, value in self.diagnosis.coefficients.items() if not name.startswith(f"{IDLE}/")}
+    def of_host(self, meter: int, size: float, last: DayStatistics) -> StepFit:
+        """The fit as that of one host with ``size`` devices of a meter whose last day is ``last``: its own idle power."""
+        coefficients = {name: value for name, value in self.diagnosis.coefficients.items() if name.partition("/")[0] != IDLE}
         idle_w = self.diagnosis.coefficients.get(idle_column(meter))
-        coefficients = {**own, IDLE: idle_w} if idle_w else {name: value for name, value in own.items() if name != IDLE}
+        if idle_w:
+            coefficients = {IDLE: idle_w * size / self.sizes[meter], **coefficients}
         return replace(self, diagnosis=replace(self.diagnosis, **_last_day(last), coefficients=coefficients))
 
 
@@ -118,6 +120,12 @@ class FitData:
     day_count: int  # of the meter whose energy is divided
     quiet: float
     is_pinned: bool
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """Largest number of devices of each meter."""
+        meters = int(self.windows.meter.max(initial=0)) + 1
+        return tuple(float(self.windows.size[self.windows.meter == meter].max(initial=0.0)) or 1.0 for meter in range(meters))
 
     @classmethod
     def from_days(cls, days: Sequence[DayStatistics], meters: list[int] | None = None) -> FitData:
@@ -139,7 +147,8 @@ def fit_placement(
     data
         Days of the placement.
     idle_w
-        Idle power of all loaded devices of each meter learnt from quiet intervals [W]; None where there were none.
+        Idle power of each meter, of as many devices as ``data.sizes`` says, learnt from quiet intervals [W]; None where there
+        were none.
     replicas
         Whether the log is that of several hosts, read as one meter, and does not name the host of a request. Then larger
         residuals are normal, because nobody knows which requests ran together.
@@ -188,7 +197,7 @@ def fit_placement(
         coefficients={name: value for name, value in coefficients.coefficients.items() if value},
         awake_tau_s=AWAKE_TAUS_S[form.awake_tau] if form.awake_tau >= 0 else None,
     )
-    return StepFit(diagnosis, coefficients, tuple(resamples), tuple(alternatives), unread)
+    return StepFit(diagnosis, coefficients, tuple(resamples), tuple(alternatives), unread, data.sizes)
 
 
 def _last_day(last: DayStatistics) -> dict[str, Any]:

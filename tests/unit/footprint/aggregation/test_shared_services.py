@@ -18,6 +18,7 @@ from footprint.ledger.archive_writer import seal
 from footprint.ledger.backup import backup, restore
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.ledger.object_store import ObjectStore
+from footprint.queries.avoidable_energy import avoidable_energy
 from footprint.queries.split_diagnostics import model_shares, split_diagnostics
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -46,7 +47,7 @@ pue = 1.3
 def write_fleet(folder: Path) -> dict[str, str]:
     """Files of a simulated day: the readings of each host every 10 s, and one log of requests."""
     paths = {}
-    log = ["start,end,service,use_case,input_tokens,cached_input_tokens,output_tokens,id,replica"]
+    log = ["start,end,service,use_case,status,input_tokens,cached_input_tokens,output_tokens,id,replica"]
     for number, day in enumerate(simulate_fleet(FLEET, 3)):
         lines = ["time,host,device,component,energy_j"]
         counter = counters_j(day, number)[0]
@@ -58,7 +59,10 @@ def write_fleet(folder: Path) -> dict[str, str]:
         for i in range(len(day.start_s)):
             times = f"{DAY_S + day.start_s[i]:.3f},{DAY_S + day.end_s[i]:.3f}"
             tokens = f"{day.input_tokens[i]},{day.cached_tokens[i]},{day.output_tokens[i]}"
-            log.append(f"{times},chat,{FLEET.server.kinds[day.use_case[i]].name},{tokens},{HOSTS[number]}-{i},{NAMES[number]}")
+            status = "error" if i % 100 == 0 else "ok"
+            log.append(
+                f"{times},chat,{FLEET.server.kinds[day.use_case[i]].name},{status},{tokens},{HOSTS[number]}-{i},{NAMES[number]}"
+            )
     named = _write(folder / "named.csv", log)
     unnamed = _write(folder / "requests.csv", [line.rpartition(",")[0] for line in log])
     some = [log[0], *(line if i % 50 else line.rpartition(",")[0] + "," for i, line in enumerate(log[1:]))]
@@ -259,6 +263,17 @@ def test_names_of_replicas_enter_the_digest_of_facts_where_there_are_any() -> No
     plain = parse_config(CONFIG + '\n[[service]]\nname = "chat"\n')
     empty = parse_config(CONFIG + '\n[[service]]\nname = "chat"\nreplicas = {}\n')
     assert empty.facts_digest() == plain.facts_digest() != parse_config(ROUTED).facts_digest()
+
+
+@pytest.mark.parametrize("log", ["requests", "named"])
+def test_failed_requests_are_counted_once(log: str, files: dict[str, str], tmp_path: Path) -> None:
+    store, facts = organisation(tmp_path, ROUTED)
+    load(store, facts, files, [*HOSTS, log])
+    compute(store, facts)
+    failed = Path(files[log]).read_text().count(",error,")
+    rows = [row for row in avoidable_energy(store, facts, None, None) if row["cause"] == "failed requests"]
+    assert sum(row["requests"] for row in rows) == failed > 50
+    store.close()
 
 
 NOON, END = US_PER_DAY // 2, US_PER_DAY

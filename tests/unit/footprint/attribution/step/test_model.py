@@ -499,3 +499,21 @@ def test_a_device_of_one_interval_has_no_offset() -> None:
     )
     found, _ = statistics(log, [whole])
     assert (found.lag_s, found.lag_gain, len(found.windows)) == (0, 1, 288)
+
+
+def test_meters_of_one_fit_have_idle_powers_of_their_own() -> None:
+    """Two hosts of equal costs, of 100 and 250 W; the second lost one of its two devices halfway."""
+    first, second = windows(seed=1), windows(seed=2)
+    size = np.where(np.arange(288) < 144, 2.0, 1.0)
+    second = replace(second, size=size, energy_j=second.energy_j - 30_000 + 75_000 * size / 2)
+    data = FitData.from_days([day(first), day(second, lag_s=5.0, late_s=0.5)], [0, 1])
+    assert (data.sizes, data.day_count) == ((1.0, 2.0), 1)
+    found = fit_placement(data, [None, None])
+    own = [found.of_host(meter, devices, last).diagnosis for meter, devices, last in zip((0, 1), (1, 1), data.days, strict=True)]
+    assert [each.coefficients["idle"] for each in own] == [pytest.approx(100), pytest.approx(125)]
+    assert [each.lag_s for each in own] == [2.0, 5.0]
+    for each in own:
+        assert {name: each.coefficients[name] for name in ("in", "out", "step")} == {
+            "in": pytest.approx(0.5), "out": pytest.approx(2), "step": pytest.approx(0.3),
+        }  # fmt: skip
+        assert not [name for name in each.coefficients if name.startswith("idle/")]
