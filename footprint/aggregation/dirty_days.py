@@ -45,6 +45,7 @@ class DirtyDays:
 
     versions: dict[Mark, int] = field(default_factory=dict)
     days: dict[ShardKey, set[int]] = field(default_factory=lambda: defaultdict(set))
+    since_us: dict[tuple[ShardKey, int], int] = field(default_factory=dict)  # of marked days
 
 
 def read_dirty_days(store: Store, connection: Connection, first_open_day: int) -> DirtyDays:
@@ -54,7 +55,9 @@ def read_dirty_days(store: Store, connection: Connection, first_open_day: int) -
     names = store.texts(connection, {row.name_id for row in rows})
     for row in rows:
         dirty.versions[row.kind, row.name_id, row.day] = row.version
-        dirty.days[ShardKey(row.kind, names[row.name_id])].add(row.day)
+        key = ShardKey(row.kind, names[row.name_id])
+        dirty.days[key].add(row.day)
+        dirty.since_us[key, row.day] = row.since_us
     closed = select(shard.c.members, shard.c.day).where(shard.c.provisional.is_(True), shard.c.day < first_open_day)
     for row in connection.execute(closed):
         dirty.days[ShardKey.parse(row.members)].add(row.day)

@@ -16,12 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from footprint.aggregation.host_day import HostAggregator
+from footprint.aggregation.open_day import OpenPart
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.result_tables import SplitRecord, host_day_tables, split_records
 from footprint.aggregation.service_day import count_service_day
 from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
 from footprint.core.records import FootprintError
+from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
@@ -39,27 +41,39 @@ class FleetError(FootprintError):
 
 @dataclass(frozen=True, slots=True)
 class ComputedDay:
-    """One computed day: packed rows of a host with its splits and new statistics, or counts of a service."""
+    """One computed day: packed rows of a host with its splits and new statistics, or counts of a service.
+
+    Of an open day, it may be the part from the edge of slots ``since_us`` on.
+    """
 
     key: ShardKey
     day: int
     tables: ShardTables
     splits: tuple[SplitRecord, ...] = ()
     statistics: tuple[tuple[str, int, str, str], ...] = ()
+    since_us: int | None = None
 
 
-def compute_host_days(host: HostAggregator, key: ShardKey, days: Sequence[int]) -> Iterator[ComputedDay]:
-    """Days of a host, in order."""
+def compute_host_days(
+    host: HostAggregator, key: ShardKey, days: Sequence[int], part: OpenPart | None = None
+) -> Iterator[ComputedDay]:
+    """Days of a host, in order; of an open day one ``part``, or the whole where there is no model to divide it."""
     for day in days:
-        host_day = host.compute(day)
+        host_day = host.compute_part(day, part) if part is not None else None
+        since_us = part.since_us if host_day is not None and part is not None else None
+        host_day = host.compute(day) if host_day is None else host_day
         tables = host_day_tables(host.config, key.name, host_day)
-        yield ComputedDay(key, day, tables, split_records(host_day), tuple(host.new_statistics()))
+        splits = split_records(host_day) if since_us in (None, day * US_PER_DAY) else ()
+        yield ComputedDay(key, day, tables, splits, tuple(host.new_statistics()), since_us)
 
 
-def compute_service_days(view: LedgerView, config: Config, key: ShardKey, days: Sequence[int]) -> Iterator[ComputedDay]:
-    """Days of a service, in order."""
+def compute_service_days(
+    view: LedgerView, config: Config, key: ShardKey, days: Sequence[int], part: OpenPart | None = None
+) -> Iterator[ComputedDay]:
+    """Days of a service, in order; of an open day one ``part``."""
     for day in days:
-        yield ComputedDay(key, day, count_service_day(view, config, key.name, day))
+        since_us = None if part is None else part.since_us
+        yield ComputedDay(key, day, count_service_day(view, config, key.name, day, since_us), since_us=since_us)
 
 
 def _compute_task(url: str, config: Config, book: FactorBook, shards: Sequence[tuple[ShardKey, int]]) -> list[ComputedDay]:

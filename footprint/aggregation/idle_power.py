@@ -44,7 +44,10 @@ class IdlePowerEstimator:
         """Stored histograms, read on first use: a query that computes nothing needs none of them."""
         target = table(schema.Statistics)
         keys = {self._key(tenure) for tenure in self._tenures}
-        rows = self._fleet.view.connection.execute(select(target).where(target.c.stream_key.in_(sorted(keys))))
+        statement = select(target).where(target.c.stream_key.in_(sorted(keys)))
+        if self._fleet.view.limits is not None:
+            statement = statement.where(target.c.day.between(*self._fleet.view.limits))
+        rows = self._fleet.view.connection.execute(statement)
         return {(row.stream_key, row.day): (row.inputs, IdleHistograms.from_json(json.loads(row.content))) for row in rows}
 
     def _key(self, tenure: Tenure) -> str:

@@ -24,8 +24,6 @@ from sqlalchemy import Connection, select
 
 from footprint.attribution.array_types import Ints
 from footprint.calendar import calendar_ranges
-from footprint.calendar.slots import slot_length_us
-from footprint.core.units import US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import COVERAGE, DAYS, LAYOUTS, MONTHS, PROFILE, SLOTS, from_arrow, part_name, unpack
@@ -37,6 +35,7 @@ MAX_THREADS = 2
 ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 _LAYOUTS = {**LAYOUTS, "profile": PROFILE}
 _BLOCKS_A_STATEMENT = 500
+SHORTEST_SLOT_S = 900  # days whose requests are erased keep their slots when the organisation moves to another zone
 
 
 class _Source(NamedTuple):
@@ -237,7 +236,7 @@ class Dataset:
         """What to read of a range: source, blocks, and the starts of the rows that count [s]."""
         if layout == "profile":
             inside = [block for block in self._month_blocks().values() if block.first_s < last and block.last_s > first]
-            yield _Source(is_month=True, level=SLOTS), inside, range(first, last, self._slot_s)
+            yield _Source(is_month=True, level=SLOTS), inside, range(first, last, SHORTEST_SLOT_S)
             return
         pieces = (
             [calendar_ranges.CalendarRange(calendar_ranges.SLOTS, first, last)]
@@ -252,7 +251,7 @@ class Dataset:
                 yield self._whole_days(low, high, whole=months and piece.kind == calendar_ranges.MONTHS)
 
     def _slots(self, first: int, last: int) -> tuple[_Source, list[Block], Iterable[int]]:
-        return _Source(is_month=False, level=SLOTS), self._blocks_between(first, last), range(first, last, self._slot_s)
+        return _Source(is_month=False, level=SLOTS), self._blocks_between(first, last), range(first, last, SHORTEST_SLOT_S)
 
     def _whole_days(self, first: int, last: int, *, whole: bool) -> tuple[_Source, list[Block], Iterable[int]]:
         """What to read of whole days within one month; ``whole``: the month itself."""
@@ -287,10 +286,6 @@ class Dataset:
         low = bisect_left(self._daily, first - S_PER_DAY + 1, key=lambda block: block.first_s)
         high = bisect_left(self._daily, last, key=lambda block: block.first_s)
         return [block for block in self._daily[low:high] if block.last_s > first]
-
-    @property
-    def _slot_s(self) -> int:
-        return slot_length_us(self.zone) // US_PER_S
 
     def _parts_of(self, blocks: Sequence[Block], layout: str, level: str) -> list[pa.Table]:
         """Decoded parts of blocks, without rows that another block replaces; blocks without this part are left out."""
