@@ -201,7 +201,7 @@ class StepFits:
         """Requests, fit and weights of a service on a host and day."""
         service_log = self.log(service, day, self._fleet.devices(host, day), host)
         placement = self._fleet.placement(service, day)
-        if placement is None or host not in placement.hosts or not len(service_log.log):
+        if placement is None or host not in placement.hosts or not self._has_requests(service_log, day, host):
             return DividedLog(service_log, service_log.log)
         meter = _meter(placement, host) if self._routed(service, day) else placement
         divided = self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
@@ -210,6 +210,14 @@ class StepFits:
             return divided
         size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
         return replace(divided, fit=divided.fit.of_host(divided.meter, size, own))
+
+    def _has_requests(self, service_log: ServiceLog, day: int, host: str) -> bool:
+        """Whether a request was in flight in the hours of a host's day; the log reaches beyond them."""
+        intervals = [device.intervals for device in self._fleet.devices(host, day) if len(device.intervals)]
+        low = min([day * US_PER_DAY, *(int(series.start_us[0]) for series in intervals)])
+        high = max([(day + 1) * US_PER_DAY, *(int(series.end_us[-1]) for series in intervals)])
+        low, high = low - low % US_PER_HOUR, high + -high % US_PER_HOUR
+        return bool(((service_log.log.start_us < high) & (service_log.log.end_us >= low)).any())
 
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
         model = self.model(meter.service, day, host)

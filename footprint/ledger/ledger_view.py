@@ -43,7 +43,14 @@ _STREAM_DAYS_OF_HOST = (
     "FROM stream s WHERE s.host_id = (SELECT host_id FROM stream WHERE id = {stream})) AS e "
     "JOIN streamday d ON d.stream_id = e.id AND d.day BETWEEN e.low AND e.high ORDER BY d.stream_id, d.day"
 )
-_spacing_cache: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
+_SpacingKey = tuple[str, int, int, int, int]  # store, stream, UTC day, version of the day, first instant of the next one
+_spacing_cache: OrderedDict[_SpacingKey, int] = OrderedDict()
+
+
+def _cache_spacing(key: _SpacingKey, limit_us: int) -> None:
+    _spacing_cache[key] = limit_us
+    while len(_spacing_cache) > MAX_CACHED_SPACINGS:
+        _spacing_cache.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,23 +329,27 @@ class LedgerView:
         for sample_day in np.unique(days).tolist():
             on_day = days == sample_day
             if sample_day == day:
-                limits[on_day] = gap_limit_us(spacing[on_day[:-1]])
+                limit = gap_limit_us(spacing[on_day[:-1]])
+                limits[on_day] = limit
+                if day in self.stream_days(stream).day:
+                    # The next day asks for it, and would read this one again.
+                    _cache_spacing(self._spacing_key(stream, day), limit)
             elif sample_day < day and on_day[:-1].any():
                 # Only the neighbours of the previous day are loaded; query its spacing.
                 limits[on_day] = self._spacing_limit(stream, sample_day)
         return limits
 
     def _spacing_limit(self, stream: int, day: int) -> int:
+        key = self._spacing_key(stream, day)
+        if key not in _spacing_cache:
+            _cache_spacing(key, gap_limit_us(np.diff(self._day_times(stream, day))))
+        return _spacing_cache[key]
+
+    def _spacing_key(self, stream: int, day: int) -> _SpacingKey:
         stream_days = self.stream_days(stream)
         index = int(np.searchsorted(stream_days.day, day))
         following = int(stream_days.first_us[index + 1]) if index + 1 < len(stream_days.day) else -1
-        key = (self.store.url, stream, day, int(stream_days.version[index]), following)
-        if key not in _spacing_cache:
-            times = self._day_times(stream, day)
-            _spacing_cache[key] = gap_limit_us(np.diff(times))
-            while len(_spacing_cache) > MAX_CACHED_SPACINGS:
-                _spacing_cache.popitem(last=False)
-        return _spacing_cache[key]
+        return self.store.url, stream, day, int(stream_days.version[index]), following
 
     def _day_times(self, stream: int, day: int) -> Ints:
         """Sample instants [µs] of a day, and the next one."""
