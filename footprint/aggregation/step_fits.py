@@ -87,7 +87,7 @@ class StepFits:
         self._idle_powers: dict[str, IdlePowerEstimator] = {}
         # The logs beside the timeline keep their ids from being used again.
         self._quiet: tuple[tuple[tuple[int, int], ...], list[RequestLog], ConcurrencyTimeline] | None = None
-        self._rules = METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()
+        self.rules = METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()
         self._texts = functools.cache(self._read_texts)
         self._fit = functools.lru_cache(maxsize=MAX_CACHED_DAYS)(self._fit_meters)
         self._routed = functools.cache(self._is_routed)
@@ -145,7 +145,7 @@ class StepFits:
         return statistics
 
     def _inputs(self, placement: ServicePlacement, day: int) -> str:
-        return fingerprint([*self._rules, placement.spans, placement.unread, self._fleet.service_data(placement.service, day)])
+        return fingerprint([*self.rules, placement.spans, placement.unread, self._fleet.service_data(placement.service, day)])
 
     def _learn(self, placement: ServicePlacement, day: int, host: str) -> DayStatistics:
         devices = {name: self._fleet.devices(name, day) for name in placement.hosts}
@@ -201,7 +201,7 @@ class StepFits:
         """Requests, fit and weights of a service on a host and day."""
         service_log = self.log(service, day, self._fleet.devices(host, day), host)
         placement = self._fleet.placement(service, day)
-        if placement is None or host not in placement.hosts or not len(service_log.log):
+        if placement is None or host not in placement.hosts or not self._has_requests(service_log, day, host):
             return DividedLog(service_log, service_log.log)
         meter = _meter(placement, host) if self._routed(service, day) else placement
         divided = self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
@@ -210,6 +210,14 @@ class StepFits:
             return divided
         size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
         return replace(divided, fit=divided.fit.of_host(divided.meter, size, own))
+
+    def _has_requests(self, service_log: ServiceLog, day: int, host: str) -> bool:
+        """Whether a request was in flight in the hours of a host's day; the log reaches beyond them."""
+        intervals = [device.intervals for device in self._fleet.devices(host, day) if len(device.intervals)]
+        low = min([day * US_PER_DAY, *(int(series.start_us[0]) for series in intervals)])
+        high = max([(day + 1) * US_PER_DAY, *(int(series.end_us[-1]) for series in intervals)])
+        low, high = low - low % US_PER_HOUR, high + -high % US_PER_HOUR
+        return bool(((service_log.log.start_us < high) & (service_log.log.end_us >= low)).any())
 
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
         model = self.model(meter.service, day, host)
@@ -286,7 +294,7 @@ class StepFits:
 
             def inputs(day: int) -> str:
                 read = self._fleet.host(host).data(day, ())
-                return fingerprint([*self._rules, self._fleet.data(host, day, tuple(services))]) if read else ""
+                return fingerprint([*self.rules, self._fleet.data(host, day, tuple(services))]) if read else ""
 
             self._idle_powers[host] = IdlePowerEstimator(self._fleet, self, host, functools.cache(inputs))
         return self._idle_powers[host]
