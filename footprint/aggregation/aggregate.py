@@ -179,7 +179,8 @@ class _AggregationRun:
             self.summary.unmarked += 1
         if provisional:
             self.parts[key, day] = self._open_part(key, day, stored)
-        return ShardStamp(key, day, current, self.now_us, provisional, self.comparison.facts_print(key, day))
+        facts = "" if provisional else self.comparison.facts_print(key, day)  # an open day is not sealed
+        return ShardStamp(key, day, current, self.now_us, provisional, facts)
 
     def _open_part(self, key: ShardKey, day: int, stored: StoredShard | None) -> OpenPart:
         """Part of an open day to compute: from what changed on, where the days before are as they were for the rest of it."""
