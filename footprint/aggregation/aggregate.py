@@ -218,9 +218,7 @@ class _AggregationRun:
                 store_days(self.store, self.config, waiting)
         self.summary.worker_peak_bytes = workers.peak_bytes if workers is not None else 0
 
-    def _computed(
-        self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: Workers | None
-    ) -> Iterator[ComputedDay]:
+    def _computed(self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: Workers | None) -> Iterator[ComputedDay]:
         if workers is None:
             for key, day in sorted(stamps, key=lambda shard: (shard[1], shard[0])):
                 yield from self._compute_here(key, day)

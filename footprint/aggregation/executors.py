@@ -58,7 +58,12 @@ class ComputedDay:
 
     def size_bytes(self) -> int:
         """Bytes of the rows, the splits and the statistics, without the overhead of objects."""
-        texts = (*self.tables.names, *self.tables.bases, *(split.content for split in self.splits), *(row[3] for row in self.statistics))
+        texts = (
+            *self.tables.names,
+            *self.tables.bases,
+            *(split.content for split in self.splits),
+            *(row[3] for row in self.statistics),
+        )
         arrays = sum(column.nbytes for columns in self.tables.tables.values() for column in columns.values())
         return arrays + sum(len(text) for text in texts)
 
@@ -186,11 +191,7 @@ def _process_pool(number: int) -> ProcessPoolExecutor:
 
 
 def compute_in_workers(
-    workers: Workers,
-    store: Store,
-    config: Config,
-    book: FactorBook,
-    days_by_key: Mapping[ShardKey, Sequence[int]],
+    workers: Workers, store: Store, config: Config, book: FactorBook, days_by_key: Mapping[ShardKey, Sequence[int]]
 ) -> Iterator[ComputedDay]:
     """Requested days of every host and service, as results arrive; days of one shard key in order, one task after the other.
 
