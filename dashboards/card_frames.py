@@ -50,7 +50,7 @@ class PageParts:
     """Filters of a page, and its frames in reading order. Making it asks the store nothing."""
 
     parts: Sequence[CardFrame | FrameRow]
-    filters: Any = None
+    filters: Callable[[], Any] | None = None
 
     def frames(self) -> Iterator[CardFrame]:
         """All frames, also those in rows."""
@@ -73,9 +73,9 @@ def key_figures_frame(context: PageContext, build: Callable[[Row], Any]) -> Card
     return figure_frame(context, "figures", build, height_px=240, narrow_px=1028, kind="cards")
 
 
-def whole_page(title: str, build: Callable[[], Any], filters: Any = None) -> PageParts:
+def whole_page(title: str, build: Callable[[], Any]) -> PageParts:
     """Page that is read at once, as its own head."""
-    return PageParts([head_frame(title, build, PAGE_HEIGHT_PX)], filters)
+    return PageParts([head_frame(title, build, PAGE_HEIGHT_PX)])
 
 
 def figure_frame(context: PageContext, name: str, build: Callable[[Row], Any], title: str = "", **options: Any) -> CardFrame:

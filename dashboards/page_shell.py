@@ -67,7 +67,7 @@ def render_shell(context: PageContext) -> PageShell:
     frames = [[frame.name for frame in part.frames] if isinstance(part, FrameRow) else part.name for part in parts.parts]
     return PageShell(
         header(context, navigation, more),
-        parts.filters,
+        None if parts.filters is None else parts.filters(),
         print_header(context),
         [framed(part, view.language) for part in parts.parts],
         footer(context, more),

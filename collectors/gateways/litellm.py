@@ -10,7 +10,8 @@ Requirements: LiteLLM's own environment and nothing else; copy this file beside 
                          "NAME:value"), header.NAME, team, key;
                          default metadata.use_case,tag.use_case,header.x-use-case,team,key
 
-It writes times, model, tokens, status and the call's ID. Prompts, answers, users, keys and addresses are never read.
+It writes times, model, tokens, status, the host of the deployment and the call's ID. Prompts, answers, users, keys and
+clients' addresses are never read.
 """
 
 from __future__ import annotations

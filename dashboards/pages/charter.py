@@ -36,7 +36,7 @@ def content(context: PageContext) -> PageParts:
             *([objectives] if has_objectives else []),
             CardFrame("decisions", partial(_decisions_card, context), translate(language, "decisions_title"), 300, kind="wide"),
         ],
-        filter_bar(context),
+        partial(filter_bar, context),
     )
 
 

@@ -34,7 +34,7 @@ def content(context: PageContext) -> PageParts:
             CardFrame("conditions", partial(_conditions_card, context), translate(language, "compare_cond"), kind="wide"),
             CardFrame("change", partial(change_card, context), translate(language, "change_of_what"), kind="wide"),
         ],
-        filter_bar(context),
+        partial(filter_bar, context),
     )
 
 

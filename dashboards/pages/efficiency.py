@@ -54,7 +54,7 @@ def content(context: PageContext) -> PageParts:
             # This card names use cases.
             *([frame("avoidable", partial(avoidable_energy_card, context), "eff_waste")] if context.role.sees_uses else []),
         ],
-        filter_bar(context),
+        partial(filter_bar, context),
     )
 
 

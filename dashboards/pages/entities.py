@@ -44,7 +44,7 @@ class EntityPages:
         """List of the kind, or the page of the entity that ``name`` in the URL selects."""
         name = context.view.get("name")
         parts = _entity_parts(self, context, name) if name else _list_parts(self, context)
-        return PageParts(parts, filter_bar(context))
+        return PageParts(parts, partial(filter_bar, context))
 
 
 MAIN = (

@@ -73,7 +73,7 @@ def content(context: PageContext) -> PageParts:
                 for name, build in cards.items()
             ),
         ],
-        filter_bar(context),
+        partial(filter_bar, context),
     )
 
 

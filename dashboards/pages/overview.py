@@ -68,7 +68,7 @@ def content(context: PageContext) -> PageParts:
             ),
             CardFrame("edition", lambda: latest_edition_card(context), height_px=0),
         ],
-        filter_bar(context),
+        partial(filter_bar, context),
     )
 
 

@@ -65,7 +65,7 @@ def content(context: PageContext) -> PageParts:
             frame("splits", lambda _: _splits_card(context), "splits_title", kind="wide"),
             frame("jobs", lambda _: _jobs_card(context), "jobs_title", height_px=200, kind="wide"),
         ]
-    return PageParts(parts, filter_bar(context))
+    return PageParts(parts, partial(filter_bar, context))
 
 
 def _build_if_public(build: Callable[[Row], Any], total: Row) -> Any:

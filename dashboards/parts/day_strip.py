@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,11 +13,12 @@ from dashboards.components import DECORATIVE, Row, card, state_strip, table
 from dashboards.parts.headlines import source_line
 from dashboards.translations import translate
 from dashboards.url_state import PageContext, shows_protected_only
+from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.figures import Query
-from footprint.figures.coverage import UNEXPECTED
+from footprint.figures.coverage import UNEXPECTED, build_coverage_index
 from footprint.figures.engine import open_result
 from footprint.i18n.formatting import format_local_time, format_percent
 from footprint.storage.database import Store
@@ -33,16 +35,27 @@ def day_states(context: PageContext) -> HostDayStates:
     """Coverage state of each host on each day of the period; empty for roles that see no hosts."""
     if context.store is None:
         return {}
-    states: HostDayStates = context.read(_host_day_states, context.query(group=("host",), every="day", view="active"))
+    states: HostDayStates = context.read(_host_day_states, context.query(group=("host",), view="active"))
     return states
 
 
 def _host_day_states(store: Store, config: Config, query: Query, now_us: int) -> HostDayStates:
+    """States of the hosts in the answer to a query. Coverage alone is cut by day: energy by host and day would cost far more."""
     with open_result(store, config, query, now_us) as result:
         if result is None:
             return {}
-        days = [_local_date(start_us, config.timezone) for start_us, _ in result.periods]
-        states = {host: host_states for (host,), host_states in sorted(result.states().items()) if host}
+        ((start_us, end_us),) = result.periods
+        periods = split_by_period("day", start_us, end_us, config.timezone)
+        groups = result.groups.values()
+        filtered = (
+            (set().union(*(group.services for group in groups)), set().union(*(group.hosts for group in groups)))
+            if query.where
+            else None
+        )
+        index = build_coverage_index(result.source, start_us, end_us, periods, now_us, services_and_hosts=filtered)
+        by_day = replace(result, periods=periods, coverage_index=index)
+        days = [_local_date(day_us, config.timezone) for day_us, _ in periods]
+        states = {host: host_states for (host,), host_states in sorted(by_day.states().items()) if host}
     expected = [index for index in range(len(days)) if any(host_states[index] != UNEXPECTED for host_states in states.values())]
     span = slice(expected[0], expected[-1] + 1) if expected else slice(0)
     return {host: list(zip(days, host_states, strict=True))[span] for host, host_states in states.items()}

@@ -9,7 +9,6 @@ The selection comes from the store, never from memory: the scheduler and `footpr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
@@ -25,14 +24,17 @@ from footprint.aggregation.dirty_days import (
 )
 from footprint.aggregation.executors import (
     ComputedDay,
+    Workers,
     compute_host_days,
     compute_in_workers,
     compute_service_days,
     open_executor,
 )
-from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_day
-from footprint.aggregation.shard_comparison import ShardComparison
+from footprint.aggregation.open_day import OpenPart, last_reading_before_us
+from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_days
+from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.aggregation.shard_key import ShardKey
+from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -46,6 +48,7 @@ from footprint.storage.figure_writer import compact
 # After midnight: agents send batches seconds after they read, so the last readings of a day are there within two minutes.
 CLOSING_DELAY_US = 120 * US_PER_S
 
+OPEN_DAYS_PER_COMMIT = 25
 Progress = Callable[[str, int], None]
 
 
@@ -59,6 +62,7 @@ class AggregationSummary:
     provisional: int = 0  # of all stored shards, after the run
     kept_facts: int = 0  # of those unchanged: sealed days that an edit without a date does not change
     unmarked: int = 0  # outdated although nothing marked them: a defect, or a store changed from outside
+    worker_peak_bytes: int = 0  # memory of the largest worker process; 0 without one
     faults: list[str] = field(default_factory=list)  # figures that are lost: nothing can compute them
     notes: list[str] = field(default_factory=list)
 
@@ -94,8 +98,8 @@ def aggregate(
             if from_us is None and to_us is None:
                 run.remove_withdrawn_shards()
                 run.finish()
-    if run.changed_days or run.compares_all:
-        compact(store, config.timezone, now_us, None if run.compares_all else run.changed_days)
+    if run.closed_days or run.compares_all:
+        compact(store, config.timezone, now_us, None if run.compares_all else run.closed_days)
     if summary.kept_facts:
         summary.notes.append(
             f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
@@ -114,7 +118,8 @@ class _AggregationRun:
         self.store, self.config, self.book, self.now_us = store, config, book, now_us
         self.summary, self.progress = summary, progress
         self.basis = comparison_basis(config, book)
-        self.changed_days: set[int] = set()
+        self.parts: dict[tuple[ShardKey, int], OpenPart] = {}  # of open days
+        self.closed_days: set[int] = set()  # days whose figures changed for good
         self.marked: set[tuple[ShardKey, int]] | None = None  # of a run that compares all days under the basis of the last one
 
     def read(self, connection: Connection, *, everything: bool) -> None:
@@ -172,33 +177,66 @@ class _AggregationRun:
             return None
         if not is_current and self.compares_all and self.marked is not None and (key, day) not in self.marked:
             self.summary.unmarked += 1
-        return ShardStamp(key, day, current, self.now_us, provisional, self.comparison.facts_print(key, day))
+        if provisional:
+            self.parts[key, day] = self._open_part(key, day, stored)
+        facts = "" if provisional else self.comparison.facts_print(key, day)  # an open day is not sealed
+        return ShardStamp(key, day, current, self.now_us, provisional, facts)
+
+    def _open_part(self, key: ShardKey, day: int, stored: StoredShard | None) -> OpenPart:
+        """Part of an open day to compute: from what changed on, where the days before are as they were for the rest of it."""
+        since_us, closed_day = day * US_PER_DAY, min(day, (self.now_us - CLOSING_DELAY_US) // US_PER_DAY) - 1
+        services = self.comparison.host(key.name).services if key.kind == "host" else []
+        near = {key, *(ShardKey("service", service) for service in services)}
+        sharing = {ShardKey("host", name) for service in services for name in self.comparison.logs.fleet.members(service)}
+        days_before = any(dirty_day < day for other in near | sharing for dirty_day in self.dirty.days.get(other, ()))
+        if not self.compares_all and stored is not None and stored.provisional and not days_before:
+            marks = [self.dirty.since_us[other, day] for other in near if (other, day) in self.dirty.since_us]
+            changed_us = min(marks, default=(day + 1) * US_PER_DAY - 1)
+            if key.kind == "host" and (key, day) in self.dirty.since_us:
+                read_us = last_reading_before_us(self.connection, key.name, self.dirty.since_us[key, day])
+                changed_us = changed_us if read_us is None else min(changed_us, read_us)
+            since_us = max(since_us, changed_us - changed_us % slot_length_us(self.config.timezone))
+        if key.kind == "host":
+            closed_day = max((read for read in self.comparison.host_days(key.name) if read <= closed_day), default=closed_day)
+        return OpenPart(since_us, closed_day)
 
     def compute(self, stamps: dict[tuple[ShardKey, int], ShardStamp]) -> None:
-        """Compute shards, here or in workers, and store each as it comes."""
+        """Compute shards, here or in workers, and store each as it comes; small parts of open days together."""
+        waiting: list[tuple[ComputedDay, ShardStamp]] = []
         with open_executor(self.config) as workers:
             for computed in self._computed(stamps, workers):
                 stamp = stamps[computed.key, computed.day]
                 if self.progress is not None:
                     self.progress(computed.key.text, computed.day)
-                store_day(self.store, self.config, computed, stamp)
+                waiting.append((computed, stamp))
+                if not stamp.provisional or len(waiting) == OPEN_DAYS_PER_COMMIT:
+                    store_days(self.store, self.config, waiting)
+                    waiting = []
+                if not stamp.provisional:
+                    self.closed_days.add(computed.day)
                 self.summary.computed += 1
-                self.changed_days.add(computed.day)
+            if waiting:
+                store_days(self.store, self.config, waiting)
+        self.summary.worker_peak_bytes = workers.peak_bytes if workers is not None else 0
 
-    def _computed(
-        self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: tuple[Executor, int] | None
-    ) -> Iterator[ComputedDay]:
+    def _computed(self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: Workers | None) -> Iterator[ComputedDay]:
         if workers is None:
             for key, day in sorted(stamps, key=lambda shard: (shard[1], shard[0])):
-                if key.kind == "host":
-                    yield from compute_host_days(self.comparison.host(key.name), key, [day])
-                else:
-                    yield from compute_service_days(self.comparison.view, self.config, key, [day])
+                yield from self._compute_here(key, day)
             return
         days_by_key: dict[ShardKey, list[int]] = {}
         for key, day in sorted(stamps):
-            days_by_key.setdefault(key, []).append(day)
-        yield from compute_in_workers(*workers, self.store, self.config, self.book, days_by_key)
+            if (key, day) in self.parts:  # it takes less time than a worker needs to begin
+                yield from self._compute_here(key, day)
+            else:
+                days_by_key.setdefault(key, []).append(day)
+        yield from compute_in_workers(workers, self.store, self.config, self.book, days_by_key)
+
+    def _compute_here(self, key: ShardKey, day: int) -> Iterator[ComputedDay]:
+        part = self.parts.get((key, day))
+        if key.kind == "host":
+            return compute_host_days(self.comparison.host(key.name), key, [day], part)
+        return compute_service_days(self.comparison.view, self.config, key, [day], part)
 
     def _is_live(self, key: ShardKey, day: int) -> bool:
         """Whether more data may still arrive: an agent or a gateway shipped for that day; imports are closed at once."""
@@ -212,7 +250,7 @@ class _AggregationRun:
             if not self.comparison.is_called_for(key, day):
                 remove_shard(self.store, key, day)
                 self.summary.removed += 1
-                self.changed_days.add(day)
+                self.closed_days.add(day)
 
     def finish(self) -> None:
         """Clear the marks that the run saw, and record that all days were compared."""

@@ -45,14 +45,14 @@ class DeviceEnergy:
     intervals: EnergyIntervals
 
 
-def device_energies(view: LedgerView, host: str, day: int) -> list[DeviceEnergy]:
-    """Devices of a host with the intervals that touch a UTC day, sorted by name."""
+def device_energies(view: LedgerView, host: str, day: int, since_us: int | None = None) -> list[DeviceEnergy]:
+    """Devices of a host with the intervals that touch a UTC day (from ``since_us`` on), sorted by name."""
     streams = [stream for stream in view.streams().get(host, []) if stream.quantity in ENERGY_QUANTITIES]
     aliases = view.aliases(host)
     parts_of: dict[str, list[tuple[int, EnergyIntervals]]] = {}
     stream_of: dict[str, StreamInfo] = {}
     for stream in streams:
-        intervals = stream_intervals(view, stream, day)
+        intervals = stream_intervals(view, stream, day, since_us)
         if not len(intervals):
             continue
         rank = _RANK.get((stream.quantity, stream.grade), len(_RANK))
@@ -74,9 +74,12 @@ def _merge_by_rank(parts: Iterable[tuple[int, EnergyIntervals]]) -> EnergyInterv
     return merged
 
 
-def stream_intervals(view: LedgerView, stream: StreamInfo, day: int) -> EnergyIntervals:
-    """Intervals of one stream that touch a UTC day, uncut: one across midnight belongs to both days."""
-    start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+def stream_intervals(view: LedgerView, stream: StreamInfo, day: int, since_us: int | None = None) -> EnergyIntervals:
+    """Intervals of one stream that touch a UTC day (from ``since_us`` on), uncut: one across midnight belongs to both days.
+
+    With ``since_us``, the spacing above which there is a gap is that of the readings from there on.
+    """
+    start_us, end_us = day * US_PER_DAY if since_us is None else since_us, (day + 1) * US_PER_DAY
     days = view.stream_days(stream.id)
     has_readings = days.last_us >= days.first_us
     if not (has_readings & (days.day <= day)).any() or not (has_readings & (days.day >= day)).any():
@@ -92,12 +95,12 @@ def stream_intervals(view: LedgerView, stream: StreamInfo, day: int) -> EnergyIn
     return intervals[(intervals.end_us > start_us) & (intervals.start_us < end_us)]
 
 
-def cpu_times(view: LedgerView, host: str, day: int) -> dict[str, EnergyIntervals]:
+def cpu_times(view: LedgerView, host: str, day: int, since_us: int | None = None) -> dict[str, EnergyIntervals]:
     """CPU time [µs] by process group of a host, with ``(host)`` and ``(capacity)``."""
     times = {}
     for stream in view.streams().get(host, []):
         if stream.quantity == CPU_QUANTITY:
-            intervals = stream_intervals(view, stream, day)
+            intervals = stream_intervals(view, stream, day, since_us)
             if len(intervals):
                 times[stream.device.removeprefix(GROUP)] = intervals
     return times

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.device_energy import CPU_QUANTITY, GROUP
@@ -45,6 +45,7 @@ class DirtyDays:
 
     versions: dict[Mark, int] = field(default_factory=dict)
     days: dict[ShardKey, set[int]] = field(default_factory=lambda: defaultdict(set))
+    since_us: dict[tuple[ShardKey, int], int] = field(default_factory=dict)  # of marked days
 
 
 def read_dirty_days(store: Store, connection: Connection, first_open_day: int) -> DirtyDays:
@@ -54,7 +55,9 @@ def read_dirty_days(store: Store, connection: Connection, first_open_day: int) -
     names = store.texts(connection, {row.name_id for row in rows})
     for row in rows:
         dirty.versions[row.kind, row.name_id, row.day] = row.version
-        dirty.days[ShardKey(row.kind, names[row.name_id])].add(row.day)
+        key = ShardKey(row.kind, names[row.name_id])
+        dirty.days[key].add(row.day)
+        dirty.since_us[key, row.day] = row.since_us
     closed = select(shard.c.members, shard.c.day).where(shard.c.provisional.is_(True), shard.c.day < first_open_day)
     for row in connection.execute(closed):
         dirty.days[ShardKey.parse(row.members)].add(row.day)
@@ -218,9 +221,13 @@ def finish(store: Store, dirty: DirtyDays, states: Mapping[str, str], basis: str
         return
     target, ids = table(schema.DirtyDay), store.name_ids(states)
     with store.begin() as connection:
-        for (kind, name_id, day), version in dirty.versions.items():
-            is_mark = (target.c.kind == kind) & (target.c.name_id == name_id) & (target.c.day == day)
-            connection.execute(delete(target).where(is_mark, target.c.version == version))
+        seen = [
+            {"seen_kind": kind, "seen_name_id": name_id, "seen_day": day, "seen_version": version}
+            for (kind, name_id, day), version in dirty.versions.items()
+        ]
+        is_seen = [target.c[name] == bindparam(f"seen_{name}") for name in ("kind", "name_id", "day", "version")]
+        if seen:
+            connection.execute(delete(target).where(*is_seen), seen)
         rows = [{"host_id": ids[name], "state": state} for name, state in sorted(states.items())]
         store.upsert(connection, schema.ComparedHost, rows)
         if basis:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis, basis_at, host_embodied_ug_per_s
-from footprint.aggregation.device_energy import BUSY, CAPACITY, DeviceEnergy, cpu_times
+from footprint.aggregation.device_energy import BUSY, CAPACITY, DeviceEnergy, cpu_times, device_energies
+from footprint.aggregation.open_day import OpenPart, cached_model
+from footprint.aggregation.placements import Tenure
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
 from footprint.aggregation.step_fits import DividedLog
 from footprint.attribution.array_types import Ints
@@ -97,7 +98,7 @@ class HostAggregator:
     @functools.cached_property
     def _rules(self) -> str:
         """Fingerprint of the method, the facts and the factors; only aggregation needs it."""
-        return fingerprint([METHOD_VERSION, METHOD_REVISION, self.config.facts_digest(), self.book.digest()])
+        return fingerprint([*self.fits.rules, self.book.digest()])
 
     def days(self) -> list[int]:
         """UTC days that a reading of this host touches, including those that a counter bridges."""
@@ -133,13 +134,49 @@ class HostAggregator:
 
     def compute(self, day: int) -> HostDay:
         """Rows of a day."""
-        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        divided = {service: self.fits.divide(service, day, self.name) for service in self.services}
+        idle = self.fits.idle_power(self.name)
+        return self._rows(day, day * US_PER_DAY, self.devices(day), divided, lambda tenure: idle.idle_uw(tenure, day))
+
+    def compute_part(self, day: int, part: OpenPart) -> HostDay | None:
+        """Rows of a part of an open day; None where the day of the model has none for the devices of a service."""
+        inputs = self.fingerprint(part.model_day)
+        if not inputs:
+            return None
+        model, model_day = cached_model(self.view.store.url, self.name, inputs), part.model_day
+        divided: dict[str, DividedLog] = {}
+        for service in self.services:
+            if service not in model.services:
+                model.services[service] = self.fits.model(service, model_day, self.name)
+            part_log = self.fits.divide_part(service, day, self.name, part.since_us, model.services[service])
+            if part_log is None:
+                return None
+            divided[service] = part_log
+
+        def idle_uw(tenure: Tenure) -> int | None:
+            key = tenure.device, tenure.service
+            if key not in model.idle_uw:
+                model.idle_uw[key] = self.fits.idle_power(self.name).idle_uw(tenure, model_day)
+            return model.idle_uw[key]
+
+        devices = device_energies(self.view, self.name, day, part.since_us)
+        return self._rows(day, part.since_us, devices, divided, idle_uw)
+
+    def _rows(
+        self,
+        day: int,
+        start_us: int,
+        devices: Sequence[DeviceEnergy],
+        divided: dict[str, DividedLog],
+        idle_uw: Callable[[Tenure], int | None],
+    ) -> HostDay:
+        end_us = (day + 1) * US_PER_DAY
         slots = np.arange(start_us, end_us + 1, slot_length_us(self.config.timezone), dtype=np.int64)
         segments = self._segments(start_us, end_us)
-        devices = self.devices(day)
         index = {service: number for number, service in enumerate(self.services)}
-        placed = {device.device: self._placed(device.device, day, index) for device in devices}
-        splits = {service: self._split(service, day) for service in self.services}
+        placed = {device.device: self._placed(device.device, start_us, end_us, index, idle_uw) for device in devices}
+        is_whole = start_us == day * US_PER_DAY
+        splits = {service: self._split(service, day, divided[service], is_whole=is_whole) for service in self.services}
         placed = self._with_fitted_idle(placed, splits, devices)
         bases = {
             (device, service, number): self._basis(device, service, int(segment), devices, placed, splits)
@@ -156,7 +193,7 @@ class HostAggregator:
             devices=[DeviceInput(self.name, d.device, d.component, d.intervals, placed[d.device]) for d in devices],
             services=[splits[service].service_input for service in self.services],
             facts=lambda _, segment: _host_facts(bases[HOST_DEVICE, "", segment], rates[segment]),
-            cpu_time=self._cpu_time(day, index),
+            cpu_time=self._cpu_time(day, start_us, index),
         )
         return HostDay(slots, segments, attribute(shard), bases, splits)
 
@@ -176,14 +213,14 @@ class HostAggregator:
         inside = [edge for edge in changes if start_us < edge < end_us]
         return np.array(sorted([start_us, *inside]), dtype=np.int64)
 
-    def _placed(self, device: str, day: int, index: dict[str, int]) -> tuple[PlacedService, ...]:
-        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        placements = []
-        for tenure in self.tenures:
-            if tenure.device == device and tenure.since_us < end_us and tenure.until_us > start_us:
-                idle = self.fits.idle_power(self.name).idle_uw(tenure, day)
-                placements.append(PlacedService(index[tenure.service], tenure.share, tenure.since_us, tenure.until_us, idle))
-        return tuple(placements)
+    def _placed(
+        self, device: str, start_us: int, end_us: int, index: dict[str, int], idle_uw: Callable[[Tenure], int | None]
+    ) -> tuple[PlacedService, ...]:
+        return tuple(
+            PlacedService(index[tenure.service], tenure.share, tenure.since_us, tenure.until_us, idle_uw(tenure))
+            for tenure in self.tenures
+            if tenure.device == device and tenure.since_us < end_us and tenure.until_us > start_us
+        )
 
     def _basis(
         self,
@@ -208,21 +245,23 @@ class HostAggregator:
             split=_split_status(splits[service]) if service else "",
         )
 
-    def _split(self, service: str, day: int) -> SplitDiagnostics:
-        """Division of the shared energy of a service: by its fit, or by declared weights without a valid fit."""
-        divided = self.fits.divide(service, day, self.name)
+    def _split(self, service: str, day: int, divided: DividedLog, *, is_whole: bool) -> SplitDiagnostics:
+        """Division of the shared energy of a service: by its fit, or by declared weights without a valid fit.
+
+        Energy that served nobody is that of whole days.
+        """
         keys, log, fit, weights = divided.service_log.keys, divided.log, divided.fit, divided.weights
         if fit is not None and fit.fit is not None and weights is not None:
             shares = weights.shares(fit.fit)
             pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
             service_input = ServiceInput(service, keys, log, weights, (), weights.half_widths)
-            wasted = self._wasted(service, day, divided, weights)
+            wasted = self._wasted(service, day, divided, weights) if is_whole else {}
             return SplitDiagnostics(service_input, fit.diagnosis, dict(zip(keys, pairs, strict=True)), wasted, fit)
         w_in = assumption("weight_input_token")
         scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
         declared = DeclaredWeights(log)
         diagnosis = fit.diagnosis if fit is not None else None
-        wasted = self._wasted(service, day, divided, declared)
+        wasted = self._wasted(service, day, divided, declared) if is_whole else {}
         return SplitDiagnostics(ServiceInput(service, keys, log, declared, scenarios), diagnosis, {}, wasted)
 
     def _wasted(self, service: str, day: int, divided: DividedLog, weights: EnergyWeights) -> _WastedShares:
@@ -255,10 +294,10 @@ class HostAggregator:
                 result[device][position] = replace(result[device][position], idle_uw=power)
         return {device: tuple(placements) for device, placements in result.items()}
 
-    def _cpu_time(self, day: int, index: dict[str, int]) -> dict[str, CpuTime]:
+    def _cpu_time(self, day: int, since_us: int, index: dict[str, int]) -> dict[str, CpuTime]:
         if not self.readings.groups:
             return {}
-        intervals = cpu_times(self.view, self.name, day)
+        intervals = cpu_times(self.view, self.name, day, since_us)
         services: dict[int, EnergyIntervals] = {}
         for service, groups in self.readings.groups.items():
             group_intervals = [intervals[group] for group in groups if group in intervals]

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Inputs = Callable[[int], str]  # day -> fingerprint of what the idle powers of that day rest on, empty without readings
 
-CHUNK_DAYS = 32  # of stored histograms that are read at once
-
 
 class IdlePowerEstimator:
     """Idle histograms of the placed devices of one host; new ones are left in ``fresh`` to be stored."""
@@ -40,14 +38,17 @@ class IdlePowerEstimator:
         self._tenures = fleet.host(host).tenures
         self.fresh: dict[tuple[str, int], tuple[str, IdleHistograms]] = {}
         self.idle_uw = functools.cache(self._idle_uw)
-        self._histograms = functools.cache(self._known)
 
-    def _known(self, key: str, chunk: int) -> dict[int, tuple[str, IdleHistograms]]:
-        """Stored and new histograms of a device by day, in a chunk of days."""
+    @functools.cached_property
+    def _known(self) -> dict[tuple[str, int], tuple[str, IdleHistograms]]:
+        """Stored histograms, read on first use: a query that computes nothing needs none of them."""
         target = table(schema.Statistics)
-        days = target.c.day.between(chunk * CHUNK_DAYS, (chunk + 1) * CHUNK_DAYS - 1)
-        rows = self._fleet.view.connection.execute(select(target).where(target.c.stream_key == key, days))
-        return {row.day: (row.inputs, IdleHistograms.from_json(json.loads(row.content))) for row in rows}
+        keys = {self._key(tenure) for tenure in self._tenures}
+        statement = select(target).where(target.c.stream_key.in_(sorted(keys)))
+        if self._fleet.view.limits is not None:
+            statement = statement.where(target.c.day.between(*self._fleet.view.limits))
+        rows = self._fleet.view.connection.execute(statement)
+        return {(row.stream_key, row.day): (row.inputs, IdleHistograms.from_json(json.loads(row.content))) for row in rows}
 
     def _key(self, tenure: Tenure) -> str:
         return f"{self._host}/{tenure.device}/{tenure.service}"
@@ -59,13 +60,11 @@ class IdlePowerEstimator:
             inputs = self._inputs(earlier_day)
             if not inputs:
                 continue
-            key = self._key(tenure)
-            known = self._histograms(key, earlier_day // CHUNK_DAYS)
-            if known.get(earlier_day, ("", None))[0] != inputs:
+            key = self._key(tenure), earlier_day
+            if self._known.get(key, ("", None))[0] != inputs:
                 devices = self._fleet.devices(self._host, earlier_day)
-                learned = inputs, self._learn(tenure, earlier_day, devices)
-                known[earlier_day] = self.fresh[key, earlier_day] = learned
-            days.append(known[earlier_day][1])
+                self._known[key] = self.fresh[key] = (inputs, self._learn(tenure, earlier_day, devices))
+            days.append(self._known[key][1])
         return idle_power_uw(days)
 
     def _learn(self, tenure: Tenure, day: int, devices: Sequence[DeviceEnergy]) -> IdleHistograms:

@@ -25,12 +25,12 @@ def service_days(view: LedgerView, service: str) -> list[int]:
     return sorted(view.service_days().get(service, {}))
 
 
-def service_fingerprint(view: LedgerView, config: Config, service: str, day: int) -> str:
-    """Fingerprint of everything that the counts of a day are computed from."""
+def service_fingerprint(view: LedgerView, facts: str, service: str, day: int) -> str:
+    """Fingerprint of everything that the counts of a day are computed from; ``facts`` is the digest of the facts."""
     versions = view.service_versions(service, day, day)
     if not versions:
         return ""
-    return fingerprint([METHOD_VERSION, METHOD_REVISION, config.facts_digest(), service, day, versions[0][1]])
+    return fingerprint([METHOD_VERSION, METHOD_REVISION, facts, service, day, versions[0][1]])
 
 
 def counting_instant(requests: RequestColumns) -> Ints:
@@ -38,9 +38,9 @@ def counting_instant(requests: RequestColumns) -> Ints:
     return np.maximum(requests.end_us - 1, requests.start_us)
 
 
-def count_service_day(view: LedgerView, config: Config, service: str, day: int) -> ShardTables:
-    """Requests of a service that count on a UTC day, by slot."""
-    start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+def count_service_day(view: LedgerView, config: Config, service: str, day: int, since_us: int | None = None) -> ShardTables:
+    """Requests of a service that count on a UTC day (from the edge of slots ``since_us`` on), by slot."""
+    start_us, end_us = day * US_PER_DAY if since_us is None else since_us, (day + 1) * US_PER_DAY
     requests = view.requests(service, start_us, end_us)
     keys, key = request_keys(view, config, service, requests)
     at = counting_instant(requests)

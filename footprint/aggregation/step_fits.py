@@ -20,7 +20,7 @@ from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.bounded_cache import BoundedCache
 from footprint.aggregation.device_energy import DeviceEnergy
 from footprint.aggregation.fleet import Fleet, PlacedSpan, ServicePlacement
-from footprint.aggregation.idle_power import CHUNK_DAYS, IdlePowerEstimator, quiet_timeline
+from footprint.aggregation.idle_power import IdlePowerEstimator, quiet_timeline
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import EnergyIntervals
@@ -53,6 +53,24 @@ class DividedLog:
     meter: int = 0  # number of the host's meter in the fit
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceModel:
+    """How a service divides the energy of a host on a day, and what the log's clock is off by [s].
+
+    ``fit`` is that of all meters, ``meter`` the number of the host's; ``of_log`` and ``of_host`` are the fit for the log and for
+    the host. ``routed``: the requests name the hosts that served them. ``layout`` names the devices.
+    """
+
+    fit: StepFit
+    meter: int
+    of_log: StepFit
+    of_host: StepFit
+    lag_s: float
+    late_s: float
+    routed: bool
+    layout: str
+
+
 class StepFits:
     """Statistics and fits of the services of a run; new statistics are left in ``fresh`` to be stored."""
 
@@ -69,17 +87,18 @@ class StepFits:
         self._idle_powers: dict[str, IdlePowerEstimator] = {}
         # The logs beside the timeline keep their ids from being used again.
         self._quiet: tuple[tuple[tuple[int, int], ...], list[RequestLog], ConcurrencyTimeline] | None = None
-        self._rules = METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()
+        self.rules = METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()
         self._texts = functools.cache(self._read_texts)
         self._fit = functools.lru_cache(maxsize=MAX_CACHED_DAYS)(self._fit_meters)
         self._routed = functools.cache(self._is_routed)
 
-    def _read_texts(self, key: str, chunk: int) -> dict[int, tuple[str, str]]:
-        """Stored statistics of a key by day, in a chunk of days, so that a run reads what it learns from and not all history."""
+    def _read_texts(self, stream_key: str) -> dict[int, tuple[str, str]]:
+        """Stored statistics of a meter by day: fingerprint and content."""
         target = table(schema.Statistics)
-        days = target.c.day.between(chunk * CHUNK_DAYS, (chunk + 1) * CHUNK_DAYS - 1)
-        rows = self._view.connection.execute(select(target).where(target.c.stream_key == key, days))
-        return {row.day: (row.inputs, row.content) for row in rows}
+        statement = select(target.c.day, target.c.inputs, target.c.content).where(target.c.stream_key == stream_key)
+        if self._view.limits is not None:
+            statement = statement.where(target.c.day.between(*self._view.limits))
+        return {row.day: (row.inputs, row.content) for row in self._view.connection.execute(statement)}
 
     def log(self, service: str, day: int, devices: Sequence[DeviceEnergy], host: str) -> ServiceLog:
         """Requests that a host's energy of a day is divided over, over all the time that the devices' intervals cover."""
@@ -117,7 +136,7 @@ class StepFits:
         key = meter.key, day
         if self._known.get(key, ("", None))[0] == inputs:
             return self._known[key][1]
-        stored = self._texts(meter.key, day // CHUNK_DAYS).get(day, ("", ""))
+        stored = self._texts(meter.key).get(day, ("", ""))
         statistics = load_statistics(stored[1]) if stored[0] == inputs else None
         if statistics is None:
             statistics = self._learn(meter, day, host)
@@ -126,7 +145,7 @@ class StepFits:
         return statistics
 
     def _inputs(self, placement: ServicePlacement, day: int) -> str:
-        return fingerprint([*self._rules, placement.spans, placement.unread, self._fleet.service_data(placement.service, day)])
+        return fingerprint([*self.rules, placement.spans, placement.unread, self._fleet.service_data(placement.service, day)])
 
     def _learn(self, placement: ServicePlacement, day: int, host: str) -> DayStatistics:
         devices = {name: self._fleet.devices(name, day) for name in placement.hosts}
@@ -137,11 +156,52 @@ class StepFits:
         self._timed_logs.get((placement.key, day), lambda: (service_log.log, timed))
         return statistics
 
+    def model(self, service: str, day: int, host: str) -> ServiceModel | None:
+        """Model of a service on a host and day; None where the service held no device there, or nothing of it was read."""
+        placement = self._fleet.placement(service, day)
+        if placement is None or host not in placement.hosts:
+            return None
+        routed = self._routed(service, day)
+        meter = _meter(placement, host) if routed else placement
+        own = self.statistics(service, day, host)
+        if own is None:
+            return None
+        # Any host of a meter asks for the same fit.
+        hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
+        fit, number = self._fit(service, day, hosts), hosts.index(host) if routed else 0
+        size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
+        # Stamps and counts are those of the meter's own log.
+        own_fits = fit.of_host(number, 1.0, own), fit.of_host(number, size, own)
+        return ServiceModel(fit, number, *own_fits, own.lag_s, own.late_s, routed, meter.layout)
+
+    def divide_part(self, service: str, day: int, host: str, since_us: int, model: ServiceModel | None) -> DividedLog | None:
+        """Requests of an open day from an instant on, by the model of another day; None where that is of other devices."""
+        placement = self._fleet.placement(service, day)
+        whole = self._logs.between(service, since_us - US_PER_HOUR, (day + 1) * US_PER_DAY)
+        is_placed = placement is not None and host in placement.hosts
+        if placement is None or model is None or not is_placed:
+            return None if is_placed else DividedLog(whole, whole.log)
+        meter = _meter(placement, host) if model.routed else placement
+        if meter.layout != model.layout:
+            return None
+        service_log = self._logs.of_host(whole, host, tuple(placement.hosts)) if model.routed else whole
+        log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
+        if model.fit.fit is None or not len(log):
+            return DividedLog(service_log, log, model.of_host)
+
+        def divided() -> DividedLog:
+            edges = _window_edges(day, self._window_us)
+            timed = self._place_log(meter, day, service_log, model, edges[edges >= since_us - self._window_us])
+            return DividedLog(service_log, log, model.fit, StepWeights(log, timed, model.of_log), model.meter)
+
+        part = self._divided.get((meter.key, day, id(service_log), id(model.fit)), divided)
+        return replace(part, fit=model.of_host)
+
     def divide(self, service: str, day: int, host: str) -> DividedLog:
         """Requests, fit and weights of a service on a host and day."""
         service_log = self.log(service, day, self._fleet.devices(host, day), host)
         placement = self._fleet.placement(service, day)
-        if placement is None or host not in placement.hosts or not len(service_log.log):
+        if placement is None or host not in placement.hosts or not self._has_requests(service_log, day, host):
             return DividedLog(service_log, service_log.log)
         meter = _meter(placement, host) if self._routed(service, day) else placement
         divided = self._divided.get((meter.key, day, id(service_log)), lambda: self._divide(meter, day, host, service_log))
@@ -151,22 +211,23 @@ class StepFits:
         size = max(sum(share for _, share in span.of_host(host)) for span in placement.spans)
         return replace(divided, fit=divided.fit.of_host(divided.meter, size, own))
 
+    def _has_requests(self, service_log: ServiceLog, day: int, host: str) -> bool:
+        """Whether a request was in flight in the hours of a host's day; the log reaches beyond them."""
+        intervals = [device.intervals for device in self._fleet.devices(host, day) if len(device.intervals)]
+        low = min([day * US_PER_DAY, *(int(series.start_us[0]) for series in intervals)])
+        high = max([(day + 1) * US_PER_DAY, *(int(series.end_us[-1]) for series in intervals)])
+        low, high = low - low % US_PER_HOUR, high + -high % US_PER_HOUR
+        return bool(((service_log.log.start_us < high) & (service_log.log.end_us >= low)).any())
+
     def _divide(self, meter: ServicePlacement, day: int, host: str, service_log: ServiceLog) -> DividedLog:
-        own = self.statistics(meter.service, day, host)
-        if own is None:
+        model = self.model(meter.service, day, host)
+        if model is None:
             return DividedLog(service_log, service_log.log)
-        routed = self._routed(meter.service, day)
-        # Any host of a meter asks for the same fit.
-        hosts = self._siblings(meter, day) if routed else tuple(meter.hosts[:1])
-        fit = self._fit(meter.service, day, hosts)
-        number = hosts.index(host) if routed else 0
-        log = shift_log(service_log.log, round(own.lag_s * US_PER_S))
-        if fit.fit is None:
-            return DividedLog(service_log, log, fit, meter=number)
-        # Stamps and counts are those of the meter's own log.
-        own_fit = fit.of_host(number, 1.0, own)
-        weights = StepWeights(log, self._time_log(meter, day, service_log, own), own_fit)
-        return DividedLog(service_log, log, fit, weights, number)
+        log = shift_log(service_log.log, round(model.lag_s * US_PER_S))
+        if model.fit.fit is None:
+            return DividedLog(service_log, log, model.fit, meter=model.meter)
+        weights = StepWeights(log, self._time_log(meter, day, service_log, model), model.of_log)
+        return DividedLog(service_log, log, model.fit, weights, model.meter)
 
     def _siblings(self, meter: ServicePlacement, day: int) -> tuple[str, ...]:
         """Hosts of the service that have the layout of a meter on a day, sorted."""
@@ -233,7 +294,7 @@ class StepFits:
 
             def inputs(day: int) -> str:
                 read = self._fleet.host(host).data(day, ())
-                return fingerprint([*self._rules, self._fleet.data(host, day, tuple(services))]) if read else ""
+                return fingerprint([*self.rules, self._fleet.data(host, day, tuple(services))]) if read else ""
 
             self._idle_powers[host] = IdlePowerEstimator(self._fleet, self, host, functools.cache(inputs))
         return self._idle_powers[host]
@@ -269,19 +330,21 @@ class StepFits:
         statistics = self.statistics(service, day, host)
         return round(statistics.lag_s * US_PER_S) if statistics is not None else 0
 
-    def _time_log(self, placement: ServicePlacement, day: int, service_log: ServiceLog, own: DayStatistics) -> TimedLog:
+    def _time_log(self, placement: ServicePlacement, day: int, service_log: ServiceLog, model: ServiceModel) -> TimedLog:
         def place() -> tuple[RequestLog, TimedLog]:
-            return service_log.log, self._place_in_time(placement, day, service_log, own)
+            return service_log.log, self._place_log(placement, day, service_log, model, _window_edges(day, self._window_us))
 
         log, timed = self._timed_logs.get((placement.key, day), place)
         return timed if log is service_log.log else place()[1]
 
-    def _place_in_time(self, placement: ServicePlacement, day: int, service_log: ServiceLog, own: DayStatistics) -> TimedLog:
+    @staticmethod
+    def _place_log(
+        placement: ServicePlacement, day: int, service_log: ServiceLog, model: ServiceModel, edges_us: Ints
+    ) -> TimedLog:
         names = [_key_name(key) for key in service_log.keys]
         empty: dict[str, list[DeviceEnergy]] = {}
         hosts = host_count([_metered_span(span, empty, placement.unread) for span in placement.spans], day * US_PER_DAY)
-        edges = _window_edges(day, self._window_us)
-        return time_log(service_log.log, names, day * US_PER_DAY, edges, own.lag_s, own.late_s, hosts)
+        return time_log(service_log.log, names, day * US_PER_DAY, edges_us, model.lag_s, model.late_s, hosts)
 
 
 def _meter(placement: ServicePlacement, host: str) -> ServicePlacement:

@@ -25,8 +25,6 @@ from sqlalchemy import Connection, select
 
 from footprint.attribution.array_types import Ints
 from footprint.calendar import calendar_ranges
-from footprint.calendar.slots import slot_length_us
-from footprint.core.units import US_PER_S
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import COVERAGE, DAYS, LAYOUTS, MONTHS, PROFILE, SLOTS, from_arrow, part_name, unpack
@@ -38,6 +36,7 @@ MAX_THREADS = 2
 ENERGY_SQL = "active_uj + idle_uj + host_uj + facility_uj"
 _LAYOUTS = {**LAYOUTS, "profile": PROFILE}
 _BLOCKS_A_STATEMENT = 500
+SHORTEST_SLOT_S = 900  # days whose requests are erased keep their slots when the organisation moves to another zone
 
 
 class _Source(NamedTuple):
@@ -241,7 +240,7 @@ class Dataset:
         """What to read of a range: source, blocks, and the starts of the rows that count [s]; ``edges`` of periods cut it."""
         if layout == "profile":
             inside = [block for block in self._month_blocks().values() if block.first_s < last and block.last_s > first]
-            yield _Source(is_month=True, level=SLOTS), inside, range(first, last, self._slot_s)
+            yield _Source(is_month=True, level=SLOTS), inside, range(first, last, SHORTEST_SLOT_S)
             return
         if slots_only:
             yield self._slots(first, last)
@@ -265,7 +264,7 @@ class Dataset:
         return [calendar_ranges.midnight_s(self.zone, day) for day in days]
 
     def _slots(self, first: int, last: int) -> tuple[_Source, list[Block], Sequence[int]]:
-        return _Source(is_month=False, level=SLOTS), self._blocks_between(first, last), range(first, last, self._slot_s)
+        return _Source(is_month=False, level=SLOTS), self._blocks_between(first, last), range(first, last, SHORTEST_SLOT_S)
 
     def _whole_days(self, midnights: Sequence[int], last: int, *, whole: bool) -> tuple[_Source, list[Block], Sequence[int]]:
         """What to read of whole days within one month; ``whole``: the month itself."""
@@ -297,10 +296,6 @@ class Dataset:
         low = bisect_left(self._daily, first - S_PER_DAY + 1, key=lambda block: block.first_s)
         high = bisect_left(self._daily, last, key=lambda block: block.first_s)
         return [block for block in self._daily[low:high] if block.last_s > first]
-
-    @property
-    def _slot_s(self) -> int:
-        return slot_length_us(self.zone) // US_PER_S
 
     def _parts_of(self, blocks: Sequence[Block], layout: str, level: str) -> list[pa.Table]:
         """Decoded parts of blocks, without rows that another block replaces; blocks without this part are left out."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from footprint.core.records import flags_of, grade_of
 from footprint.core.units import US_PER_DAY
-from footprint.ledger.day_versions import mark_dirty
+from footprint.ledger.day_versions import WHOLE_DAY, mark_dirty
 from footprint.ledger.energy_file import CONTEXT_GRADE, Readings, StreamKey
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -81,4 +81,4 @@ def record_alias(store: Store, connection: Connection, host_id: int, alias_id: i
     if latest != device_id:
         row = {"host_id": host_id, "place_id": alias_id, "since_us": since_us, "device_id": device_id}
         store.insert_new(connection, schema.AliasRow, [row])
-        mark_dirty(store, connection, "host", [(host_id, since_us // US_PER_DAY)])
+        mark_dirty(store, connection, "host", {(host_id, since_us // US_PER_DAY): WHOLE_DAY})

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select, update
 
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader
-from footprint.ledger.day_versions import bump_service_days, mark_dirty, stream_extent
+from footprint.ledger.day_versions import WHOLE_DAY, bump_service_days, mark_dirty, stream_extent
 from footprint.ledger.reading_writer import READING_COLUMNS
 from footprint.ledger.request_writer import REQUEST_COLUMNS
 from footprint.storage import schema
@@ -100,7 +100,7 @@ def _withdraw_readings(
         extent = stream_extent(sorted({*remaining.column("time_us").to_pylist(), *restored_us}), end_us)
         values = {**extent, "version": days.c.version + 1, "head": days.c.head + 1}
         connection.execute(update(days).where(days.c.stream_id == stream_id, days.c.day == day).values(**values))
-    mark_dirty(store, connection, "host", [(ids[host], day)])
+    mark_dirty(store, connection, "host", {(ids[host], day): WHOLE_DAY})
     return len(rows) - len(restored)
 
 

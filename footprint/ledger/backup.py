@@ -22,6 +22,7 @@ from footprint.core.records import FootprintError
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
 from footprint.storage.database import SCHEMA_VERSION, Store, table
+from footprint.storage.figure_writer import count_change
 
 ROWS_PER_BATCH = 100_000
 MANIFEST = "backup.json"
@@ -91,6 +92,7 @@ def restore(store: Store, path: Path) -> dict[str, int]:
                     raise BackupError(f"{path}: {target.name} is damaged")
                 counts[target.name] = sum(_insert_rows(store, connection, target, raw))
             _advance_sequences(store, connection)
+            count_change(connection)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise BackupError(f"{path} cannot be read as a backup: {error}") from None
     return counts

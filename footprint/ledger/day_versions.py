@@ -6,7 +6,7 @@ on it, and at no others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,31 +17,37 @@ from footprint.core.units import US_PER_DAY, US_PER_HOUR
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
+DaysSince = Mapping[tuple[int, int], int]  # (id, UTC day) -> instant [µs]
+WHOLE_DAY = -(2**62)  # an instant before any: the whole day changed
 HEAD_US = 2 * US_PER_HOUR  # requests that start in it are the head of their day
 _STREAMS_PER_STATEMENT = 10_000
 _MAX_DAYS = 400  # of a longer request, only this many days and the last one are bumped
 
 
-def mark_dirty(store: Store, connection: Connection, kind: Literal["host", "service"], days: Iterable[tuple[int, int]]) -> None:
-    """Mark (name id, UTC day) of hosts or services as changed; the version grows with every mark."""
-    rows = [{"kind": kind, "name_id": name_id, "day": day, "version": 1} for name_id, day in sorted(set(days))]
+def mark_dirty(store: Store, connection: Connection, kind: Literal["host", "service"], since_us: DaysSince) -> None:
+    """Mark days of hosts or services (name ids) as changed since an instant [µs] of each; the version grows with every mark."""
+    rows = [
+        {"kind": kind, "name_id": name_id, "day": day, "version": 1, "since_us": at_us}
+        for (name_id, day), at_us in sorted(since_us.items())
+    ]
     if rows:
-        version = table(schema.DirtyDay).c.version + 1
-        insert = store.insert(schema.DirtyDay)
-        connection.execute(
-            insert.on_conflict_do_update(index_elements=["kind", "name_id", "day"], set_={"version": version}), rows
-        )
+        target, insert = table(schema.DirtyDay), store.insert(schema.DirtyDay)
+        values = {"version": target.c.version + 1, "since_us": store.least(target.c.since_us, insert.excluded.since_us)}
+        connection.execute(insert.on_conflict_do_update(index_elements=["kind", "name_id", "day"], set_=values), rows)
 
 
-def mark_streams_dirty(store: Store, connection: Connection, stream_days: Iterable[tuple[int, int]]) -> None:
-    """Mark the hosts' days of (stream id, UTC day)."""
-    stream, pairs = table(schema.Stream), set(stream_days)
-    ids = sorted({stream_id for stream_id, _ in pairs})
+def mark_streams_dirty(store: Store, connection: Connection, since_us: DaysSince) -> None:
+    """Mark the days of the hosts of streams (ids) as changed since an instant [µs] of each."""
+    stream, ids = table(schema.Stream), sorted({stream_id for stream_id, _ in since_us})
     hosts: dict[int, int] = {}
     for start in range(0, len(ids), _STREAMS_PER_STATEMENT):
         in_slice = stream.c.id.in_(ids[start : start + _STREAMS_PER_STATEMENT])
         hosts |= {row.id: row.host_id for row in connection.execute(select(stream.c.id, stream.c.host_id).where(in_slice))}
-    mark_dirty(store, connection, "host", {(hosts[stream_id], day) for stream_id, day in pairs})
+    of_hosts: dict[tuple[int, int], int] = {}
+    for (stream_id, day), at_us in since_us.items():
+        key = hosts[stream_id], day
+        of_hosts[key] = min(of_hosts.get(key, at_us), at_us)
+    mark_dirty(store, connection, "host", of_hosts)
 
 
 def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time_us: Ints) -> None:
@@ -73,7 +79,7 @@ def bump_stream_days(store: Store, connection: Connection, stream_id: Ints, time
         "head": target.c.head + case((empty | (new.first_us < target.c.second_us), 1), else_=0),
     }
     connection.execute(insert.on_conflict_do_update(index_elements=["stream_id", "day"], set_=widened), rows)
-    mark_streams_dirty(store, connection, ((row["stream_id"], row["day"]) for row in rows))
+    mark_streams_dirty(store, connection, {(row["stream_id"], row["day"]): row["first_us"] for row in rows})
 
 
 def stream_extent(times_us: Sequence[int], end_us: int) -> dict[str, int]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_withdrawal import withdraw_from_archive
-from footprint.ledger.day_versions import bump_service_days, mark_streams_dirty, stream_extent
+from footprint.ledger.day_versions import WHOLE_DAY, bump_service_days, mark_streams_dirty, stream_extent
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -125,7 +125,7 @@ def _withdraw_readings(store: Store, connection: Connection, batch: int) -> int:
     count = _move_to_withdrawn(connection, _READINGS, batch)
     for row in sorted(stream_days):
         _update_stream_day(connection, row.stream_id, int(row.day))
-    mark_streams_dirty(store, connection, ((row.stream_id, int(row.day)) for row in stream_days))
+    mark_streams_dirty(store, connection, {(row.stream_id, int(row.day)): WHOLE_DAY for row in stream_days})
     return count
 
 

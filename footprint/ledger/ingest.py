@@ -17,7 +17,7 @@ from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.core.records import ActivityReading, BadLine, ContextReading, EnergyReading, Record, RequestRecord, from_line
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.agent_records import DeviceAlias, NumberedRecord, aliases_of, readings_from_records, record_alias
-from footprint.ledger.day_versions import mark_dirty
+from footprint.ledger.day_versions import WHOLE_DAY, mark_dirty
 from footprint.ledger.energy_file import Readings
 from footprint.ledger.import_batches import open_batch
 from footprint.ledger.reading_writer import store_readings
@@ -125,7 +125,7 @@ class IngestService:
             target = table(schema.Name)
             name_id = connection.execute(select(target.c.id).where(target.c.text == owner)).scalar()
             if name_id is not None:  # None: no record of it is valid
-                mark_dirty(self._store, connection, "host" if kind == "host" else "service", [(name_id, int(day))])
+                mark_dirty(self._store, connection, "host" if kind == "host" else "service", {(name_id, int(day)): WHOLE_DAY})
         return batch
 
 

@@ -43,7 +43,14 @@ _STREAM_DAYS_OF_HOST = (
     "FROM stream s WHERE s.host_id = (SELECT host_id FROM stream WHERE id = {stream})) AS e "
     "JOIN streamday d ON d.stream_id = e.id AND d.day BETWEEN e.low AND e.high ORDER BY d.stream_id, d.day"
 )
-_spacing_cache: OrderedDict[tuple[str, int, int, int, int], int] = OrderedDict()
+_SpacingKey = tuple[str, int, int, int, int]  # store, stream, UTC day, version of the day, first instant of the next one
+_spacing_cache: OrderedDict[_SpacingKey, int] = OrderedDict()
+
+
+def _cache_spacing(key: _SpacingKey, limit_us: int) -> None:
+    _spacing_cache[key] = limit_us
+    while len(_spacing_cache) > MAX_CACHED_SPACINGS:
+        _spacing_cache.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,12 @@ class _ServiceRange:
     days: list[int]
 
 
+_SAMPLE = "SELECT time_us, value, covered_us, epoch_id FROM reading WHERE stream_id = {stream:d} AND "
+_SAMPLES = (
+    f"SELECT * FROM ({_SAMPLE}time_us < {{start:d}} ORDER BY time_us DESC LIMIT {NEIGHBOURS}) AS earlier "
+    f"UNION ALL {_SAMPLE}time_us >= {{start:d}} AND time_us < {{end:d}} "
+    f"UNION ALL SELECT * FROM ({_SAMPLE}time_us >= {{end:d}} ORDER BY time_us LIMIT {NEIGHBOURS}) AS later"
+)
 _EMPTY = np.zeros(0, dtype=np.int64)
 _NO_DAYS = StreamDays(*[_EMPTY] * 6)
 
@@ -260,17 +273,10 @@ class LedgerView:
         days = self.archive.days(f"host {info.host}") if info is not None else frozenset()
         if info is not None and days and not info.quantity.startswith(HOLDING_PREFIX):
             return self._samples_of_days(info, days, start_us, end_us)
-        target = table(schema.Reading)
-        base = select(target.c.time_us, target.c.value, target.c.covered_us, target.c.epoch_id).where(
-            target.c.stream_id == stream
-        )
-        before = base.where(target.c.time_us < start_us).order_by(target.c.time_us.desc()).limit(NEIGHBOURS)
-        inside = base.where(target.c.time_us >= start_us, target.c.time_us < end_us).order_by(target.c.time_us)
-        after = base.where(target.c.time_us >= end_us).order_by(target.c.time_us).limit(NEIGHBOURS)
-        rows = [*fetch_tuples(self.connection, before)[::-1], *fetch_tuples(self.connection, inside)]
-        rows += fetch_tuples(self.connection, after)
-        columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-        return Samples(*np.ascontiguousarray(columns))
+        rows = self.connection.exec_driver_sql(_SAMPLES.format(stream=stream, start=start_us, end=end_us)).all()
+        columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 4)
+        columns = columns[np.argsort(columns[:, 0], kind="stable")]
+        return Samples(*(np.ascontiguousarray(columns[:, index]) for index in range(4)))
 
     def _stream_info(self, stream: int) -> StreamInfo | None:
         if self._by_id is None:
@@ -323,23 +329,27 @@ class LedgerView:
         for sample_day in np.unique(days).tolist():
             on_day = days == sample_day
             if sample_day == day:
-                limits[on_day] = gap_limit_us(spacing[on_day[:-1]])
+                limit = gap_limit_us(spacing[on_day[:-1]])
+                limits[on_day] = limit
+                if day in self.stream_days(stream).day:
+                    # The next day asks for it, and would read this one again.
+                    _cache_spacing(self._spacing_key(stream, day), limit)
             elif sample_day < day and on_day[:-1].any():
                 # Only the neighbours of the previous day are loaded; query its spacing.
                 limits[on_day] = self._spacing_limit(stream, sample_day)
         return limits
 
     def _spacing_limit(self, stream: int, day: int) -> int:
+        key = self._spacing_key(stream, day)
+        if key not in _spacing_cache:
+            _cache_spacing(key, gap_limit_us(np.diff(self._day_times(stream, day))))
+        return _spacing_cache[key]
+
+    def _spacing_key(self, stream: int, day: int) -> _SpacingKey:
         stream_days = self.stream_days(stream)
         index = int(np.searchsorted(stream_days.day, day))
         following = int(stream_days.first_us[index + 1]) if index + 1 < len(stream_days.day) else -1
-        key = (self.store.url, stream, day, int(stream_days.version[index]), following)
-        if key not in _spacing_cache:
-            times = self._day_times(stream, day)
-            _spacing_cache[key] = gap_limit_us(np.diff(times))
-            while len(_spacing_cache) > MAX_CACHED_SPACINGS:
-                _spacing_cache.popitem(last=False)
-        return _spacing_cache[key]
+        return self.store.url, stream, day, int(stream_days.version[index]), following
 
     def _day_times(self, stream: int, day: int) -> Ints:
         """Sample instants [µs] of a day, and the next one."""

@@ -49,8 +49,8 @@ RULES: tuple[RetentionRule, ...] = (
     RetentionRule(
         ("request", "requestclaim", "withdrawnrequest", "serviceday"),
         (
-            "requêtes : instants, service, usage, modèle, nombres de jetons ; ni texte, ni nom, ni adresse",
-            "requests: instants, service, use case, model, numbers of tokens; no text, name or address",
+            "requêtes : instants, service, usage, modèle, serveur, nombres de jetons ; ni texte, ni nom, ni adresse de personne",
+            "requests: instants, service, use case, model, host, numbers of tokens; no text, no name or address of a person",
         ),
         (
             "{keep_days} jours en base, puis fichiers scellés, jusqu’à leur effacement (footprint ledger erase)",

@@ -52,12 +52,17 @@ class Store:
         self._names: dict[str, int] = {}
         self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
+        event.listen(self.engine, "connect", self._forget_names)
         self._prepare(demo, progress)
 
     @property
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
+
+    def _forget_names(self, _connection: Any, _record: Any) -> None:
+        """A new connection may lead to another store: one that was restored in place of this one numbers its names otherwise."""
+        self._names, self._texts = {}, {}
 
     def close(self) -> None:
         """Close all connections."""
@@ -199,21 +204,23 @@ class Store:
 
     def name_ids(self, texts: Iterable[str]) -> dict[str, int]:
         """Number of each text; new texts get one in a transaction of their own, which is never rolled back."""
-        wanted = set(texts)
-        missing = sorted(wanted - self._names.keys())
+        with self.engine.connect():
+            pass  # so that a lost connection is noticed before numbers of another store are taken
+        wanted, names = set(texts), self._names
+        missing = sorted(wanted - names.keys())
         if missing:
             with self._lock, self.begin() as connection:
                 self.insert_new(connection, schema.Name, [{"text": name} for name in missing])
                 rows = self._load(connection, schema.Name.text, missing)
-            self._names |= {row.text: row.id for row in rows}
-        return {name: self._names[name] for name in wanted}
+            names |= {row.text: row.id for row in rows}
+        return {name: names[name] for name in wanted}
 
     def texts(self, connection: Connection, ids: Iterable[int]) -> dict[int, str]:
         """Text of each number."""
-        wanted = set(ids)
-        missing = sorted(wanted - self._texts.keys())
-        self._texts |= {row.id: row.text for row in self._load(connection, schema.Name.id, missing)}
-        return {number: self._texts[number] for number in wanted}
+        wanted, texts = set(ids), self._texts
+        missing = sorted(wanted - texts.keys())
+        texts |= {row.id: row.text for row in self._load(connection, schema.Name.id, missing)}
+        return {number: texts[number] for number in wanted}
 
     def _load(self, connection: Connection, column: Any, values: Sequence[Any]) -> list[Any]:
         rows: list[Any] = []

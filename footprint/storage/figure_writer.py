@@ -7,7 +7,9 @@ a stored month is always true. Compaction moves rows between blocks and changes 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -43,7 +45,7 @@ SHARD, DAY, MONTH = 0, 1, 2  # tiers of blocks
 WITHOUT_SUMS = "-"  # in place of a zone: amounts too large to be summed in 64 bits
 LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
 S_PER_DAY = US_PER_DAY // US_PER_S
-CHANGES = "changes"  # key in Meta: number of changes of figures
+CHANGES = "changes"  # key in Meta: version of the figures
 _BLOCK, _PART = schema.FigureBlock.__table__, schema.FigurePart.__table__  # type: ignore[attr-defined]
 Tables = Mapping[str, dict[str, Ints]]  # columns of numbers by layout
 
@@ -55,10 +57,10 @@ def data_version(connection: Connection) -> str:
 
 
 def count_change(connection: Connection) -> None:
-    """Give the figures another version."""
+    """Give the figures another version, which no store had before: a restored one is never taken for the one that it replaces."""
+    version = f"'{uuid.uuid4().hex}'"
     connection.exec_driver_sql(
-        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', '1') "
-        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS VARCHAR)"
+        f"INSERT INTO meta (key, value) VALUES ('{CHANGES}', {version}) ON CONFLICT (key) DO UPDATE SET value = {version}"
     )
 
 
@@ -71,8 +73,13 @@ def commit_tables(
     name_ids: Mapping[str, int],
     basis_ids: Mapping[str, int],
     zone: ZoneInfo,
+    *,
+    open_since_s: int | None = None,
 ) -> None:
     """Replace the figures of a shard.
+
+    With ``open_since_s`` those of an open day from an edge of slots on, in two blocks: the last slot has its own, because the next
+    run replaces it.
 
     Parameters
     ----------
@@ -83,7 +90,7 @@ def commit_tables(
     name_ids, basis_ids
         Numbers of the store for the names and the bases of the tables.
     """
-    remove_figures(connection, shard_id, member, day)
+    remove_figures(connection, shard_id, member, day, zone, open_since_s)
     of_name = np.array([name_ids[text] for text in tables.names], dtype=np.int64)
     of_basis = np.array([basis_ids[line] for line in tables.bases], dtype=np.int64)
     numbered = {
@@ -93,8 +100,20 @@ def commit_tables(
         }
         for name, columns in tables.tables.items()
     }
-    if any(len(columns["start_s"]) for columns in numbered.values()):
-        insert_block(connection, tier=SHARD, shard_id=shard_id, extent=day_extent(day), tables=numbered, zone=zone)
+    first_s, last_s = day_extent(day)
+    edges = [first_s, last_s]
+    if open_since_s is not None:
+        cut_s = max((int(columns["start_s"].max()) for columns in numbered.values() if len(columns["start_s"])), default=last_s)
+        edges = sorted({open_since_s, max(open_since_s, cut_s), last_s})
+    for extent in itertools.pairwise(edges):
+        part = _slots_between(numbered, *extent)
+        if any(len(columns["start_s"]) for columns in part.values()):
+            insert_block(connection, tier=SHARD, shard_id=shard_id, extent=extent, tables=part, zone=zone)
+
+
+def _slots_between(tables: Tables, first_s: int, last_s: int) -> Tables:
+    inside = {name: (columns["start_s"] >= first_s) & (columns["start_s"] < last_s) for name, columns in tables.items()}
+    return {name: {column: values[inside[name]] for column, values in columns.items()} for name, columns in tables.items()}
 
 
 def day_extent(day: int) -> tuple[int, int]:
@@ -102,10 +121,29 @@ def day_extent(day: int) -> tuple[int, int]:
     return day * S_PER_DAY, (day + 1) * S_PER_DAY
 
 
-def remove_figures(connection: Connection, shard_id: int, member: tuple[str, int], day: int) -> None:
-    """Remove the figures of a shard: its own block at once, its rows in the block of a day by a mark."""
+def remove_figures(
+    connection: Connection,
+    shard_id: int,
+    member: tuple[str, int],
+    day: int,
+    zone: ZoneInfo | None = None,
+    open_since_s: int | None = None,
+) -> None:
+    """Remove the figures of a shard: its own blocks at once, its rows in the block of a day by a mark.
+
+    With ``open_since_s``, slots before it stay.
+    """
     count_change(connection)
-    delete_blocks(connection, connection.execute(select(_BLOCK.c.id).where(_BLOCK.c.shard_id == shard_id)).scalars())
+    own = connection.execute(select(_BLOCK.c.id, _BLOCK.c.first_s, _BLOCK.c.last_s).where(_BLOCK.c.shard_id == shard_id)).all()
+    for block in own:
+        if open_since_s is not None and block.last_s <= open_since_s:
+            continue
+        if open_since_s is not None and block.first_s < open_since_s:
+            tables = {name: from_arrow(rows, LAYOUTS[name]) for name, rows in read_block(connection, block.id, "").items()}
+            extent = block.first_s, open_since_s
+            earlier = _slots_between(tables, *extent)
+            insert_block(connection, tier=SHARD, shard_id=shard_id, extent=extent, tables=earlier, zone=zone)
+        delete_blocks(connection, [block.id])
     first_s, last_s = day_extent(day)
     kind, number = member
     overlaps = _overlapping(first_s, last_s)

@@ -173,7 +173,8 @@ class ServiceDayRow(SQLModel, table=True):
 class DirtyDay(SQLModel, table=True):
     """A day of a host or service that changed since its figures were computed, written with the change.
 
-    ``version`` grows with every change; a run clears a row only at the version that it saw.
+    ``version`` grows with every change; a run clears a row only at the version that it saw. ``since_us`` is the earliest instant
+    of the day that changed: an open day is computed from there on.
     """
 
     __tablename__ = "dirty_day"
@@ -182,6 +183,7 @@ class DirtyDay(SQLModel, table=True):
     name_id: int = _big(key=True)
     day: int = _big(key=True)
     version: int = _big()
+    since_us: int = _big()
 
 
 class ComparedHost(SQLModel, table=True):

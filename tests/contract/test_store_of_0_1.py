@@ -65,7 +65,7 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     status = status_of(list(arguments))
     out, err = capsys.readouterr()
     assert status == 0, (arguments, out, err)
-    return out + err
+    return out
 
 
 def test_opening_the_store_changes_no_figure_and_aggregate_restates_every_day(
@@ -143,7 +143,7 @@ def figures_by_month(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]
 def test_figures_are_those_of_0_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = figures_by_month(capsys)
     wanted = list(csv.DictReader((FIXTURE / "figures.csv").open(encoding="utf-8", newline="")))
-    assert len(rows) == len(wanted) > 20
+    assert len(rows) == len(wanted) > 20, [row for row in rows if not row["method_version"]][:3]
     for row, golden in zip(rows, wanted, strict=True):
         for name, value in golden.items():
             try:

@@ -43,7 +43,7 @@ def upgrade_to(connection: Connection, revision: str) -> None:
 
 def random_windows(luck: random.Random, days: int) -> list[Window]:
     """Windows of several requests, from minutes to three days long; some end at midnight."""
-    windows = []
+    windows: list[Window] = []
     for number in range(days * 4):
         start = FIRST_DAY * US_PER_DAY + luck.randrange(days * US_PER_DAY)
         end = start + luck.choice([10**9, 7 * 10**9, 50 * 10**9, 260 * 10**9]) + luck.randrange(10**9)

@@ -7,7 +7,7 @@ from typing import Any
 
 from footprint.aggregation.calculation_basis import basis_at
 from footprint.aggregation.executors import ComputedDay
-from footprint.aggregation.result_writer import ShardStamp, store_day
+from footprint.aggregation.result_writer import ShardStamp, store_days
 from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import AMOUNTS
 from footprint.calendar.slots import slot_length_us
@@ -58,7 +58,7 @@ def zoned(zone: str, policy: str = "by-use") -> Config:
 
 
 def put_shard(store: Store, facts: Config, key: ShardKey, day: int, tables: ShardTables, *, provisional: bool = False) -> None:
-    store_day(store, facts, ComputedDay(key, day, tables), ShardStamp(key, day, "x", 1, provisional))
+    store_days(store, facts, [(ComputedDay(key, day, tables), ShardStamp(key, day, "x", 1, provisional))])
 
 
 def host_tables(facts: Config, host: str, day: int, luck: random.Random, largest: int = 10**13) -> ShardTables:

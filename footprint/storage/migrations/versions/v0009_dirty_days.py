@@ -14,7 +14,13 @@ down_revision = "0008"
 def upgrade() -> None:
     """Forwards; a store without the mark of a comparison has all its days compared by the next run."""
     op.create_table(
-        "dirty_day", words("kind"), big("name_id"), big("day"), big("version"), sa.PrimaryKeyConstraint("kind", "name_id", "day")
+        "dirty_day",
+        words("kind"),
+        big("name_id"),
+        big("day"),
+        big("version"),
+        big("since_us"),
+        sa.PrimaryKeyConstraint("kind", "name_id", "day"),
     )
     op.create_table("compared_host", big("host_id"), words("state"), sa.PrimaryKeyConstraint("host_id"))
     # Of older rows the second reading is unknown: any further reading of such a day counts as one of its head.

@@ -33,16 +33,18 @@ def test_rows_that_miss_a_microjoule_are_not_stored(store: Store, tmp_path: Path
     import_files(store, config(), tmp_path, energy_lines(START, 7200), request_lines(START, 7200, 20))
     compute(store, config())
     before = query_rows(store, config(), group=("service",))
-    intact = aggregate_module.store_day
+    intact = aggregate_module.store_days
 
-    def lose_a_microjoule(target: Store, facts: object, computed: ComputedDay, stamp: object) -> None:
+    def lose_a_microjoule(target: Store, facts: object, days: list[tuple[ComputedDay, object]]) -> None:
+        ((computed, stamp),) = days
         tables = dict(computed.tables.tables)
         if "energy" in tables:
             active = tables["energy"]["active_uj"]
             tables["energy"] = {**tables["energy"], "active_uj": active + 1}
-        intact(target, facts, replace(computed, tables=ShardTables(computed.tables.names, computed.tables.bases, tables)), stamp)  # type: ignore[arg-type]
+        changed = replace(computed, tables=ShardTables(computed.tables.names, computed.tables.bases, tables))
+        intact(target, facts, [(changed, stamp)])  # type: ignore[arg-type, list-item]
 
-    monkeypatch.setattr(aggregate_module, "store_day", lose_a_microjoule)
+    monkeypatch.setattr(aggregate_module, "store_days", lose_a_microjoule)
     with pytest.raises(ClosureError, match="nothing of this day was stored"):
         compute(store, config(), force=True)
     assert query_rows(store, config(), group=("service",)) == before

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from footprint.aggregation import METHOD_VERSION
 from footprint.cli.app import status_of
 from footprint.config import parse_config
 from footprint.core.timestamps import format_instant
@@ -76,7 +77,7 @@ def test_what_a_use_case_used_comes_within_a_percent_of_the_truth(computed: Stor
             < row["energy_kwh"] * share / found[[k.name for k in LAW.kinds].index(kind.name)]
             < row["energy_high_kwh"]
         )
-    assert rows["chat"]["method_version"] == "2.0"
+    assert rows["chat"]["method_version"] == METHOD_VERSION
 
 
 def test_the_fit_is_kept_with_its_diagnostics(computed: Store, day: Day) -> None:
