@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.device_energy import CPU_QUANTITY, GROUP
@@ -221,9 +221,13 @@ def finish(store: Store, dirty: DirtyDays, states: Mapping[str, str], basis: str
         return
     target, ids = table(schema.DirtyDay), store.name_ids(states)
     with store.begin() as connection:
-        for (kind, name_id, day), version in dirty.versions.items():
-            is_mark = (target.c.kind == kind) & (target.c.name_id == name_id) & (target.c.day == day)
-            connection.execute(delete(target).where(is_mark, target.c.version == version))
+        seen = [
+            {"seen_kind": kind, "seen_name_id": name_id, "seen_day": day, "seen_version": version}
+            for (kind, name_id, day), version in dirty.versions.items()
+        ]
+        is_seen = [target.c[name] == bindparam(f"seen_{name}") for name in ("kind", "name_id", "day", "version")]
+        if seen:
+            connection.execute(delete(target).where(*is_seen), seen)
         rows = [{"host_id": ids[name], "state": state} for name, state in sorted(states.items())]
         store.upsert(connection, schema.ComparedHost, rows)
         if basis:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis, basis_at, host_embodied_ug_per_s
 from footprint.aggregation.device_energy import BUSY, CAPACITY, DeviceEnergy, cpu_times, device_energies
 from footprint.aggregation.open_day import OpenPart, cached_model
@@ -99,7 +98,7 @@ class HostAggregator:
     @functools.cached_property
     def _rules(self) -> str:
         """Fingerprint of the method, the facts and the factors; only aggregation needs it."""
-        return fingerprint([METHOD_VERSION, METHOD_REVISION, self.config.facts_digest(), self.book.digest()])
+        return fingerprint([*self.fits.rules, self.book.digest()])
 
     def days(self) -> list[int]:
         """UTC days that a reading of this host touches, including those that a counter bridges."""

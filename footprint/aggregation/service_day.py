@@ -25,12 +25,12 @@ def service_days(view: LedgerView, service: str) -> list[int]:
     return sorted(view.service_days().get(service, {}))
 
 
-def service_fingerprint(view: LedgerView, config: Config, service: str, day: int) -> str:
-    """Fingerprint of everything that the counts of a day are computed from."""
+def service_fingerprint(view: LedgerView, facts: str, service: str, day: int) -> str:
+    """Fingerprint of everything that the counts of a day are computed from; ``facts`` is the digest of the facts."""
     versions = view.service_versions(service, day, day)
     if not versions:
         return ""
-    return fingerprint([METHOD_VERSION, METHOD_REVISION, config.facts_digest(), service, day, versions[0][1]])
+    return fingerprint([METHOD_VERSION, METHOD_REVISION, facts, service, day, versions[0][1]])
 
 
 def counting_instant(requests: RequestColumns) -> Ints:

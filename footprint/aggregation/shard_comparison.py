@@ -41,6 +41,7 @@ class ShardComparison:
         self.store, self.config, self.book = store, config, book
         self.view = LedgerView(store, connection)
         self.logs = ServiceLogs(self.view, config)
+        self._facts = config.facts_digest()
         self._hosts: dict[str, HostAggregator] = {}
         self._host_days: dict[str, set[int]] = {}
         self._sealed: dict[ShardKey, set[int]] = {}
@@ -83,7 +84,7 @@ class ShardComparison:
         """Fingerprint of everything that a shard is computed from; empty where the ledger has nothing of it."""
         if key.kind == "host":
             return self.host(key.name).fingerprint(day)
-        return service_fingerprint(self.view, self.config, key.name, day)
+        return service_fingerprint(self.view, self._facts, key.name, day)
 
     def verdict(self, key: ShardKey, day: int, current: str, stored: StoredShard | None) -> Verdict:
         """``current``: computed from what there is now. ``kept``: sealed, and only an edit without a date would change it."""

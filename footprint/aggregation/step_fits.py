@@ -87,7 +87,7 @@ class StepFits:
         self._idle_powers: dict[str, IdlePowerEstimator] = {}
         # The logs beside the timeline keep their ids from being used again.
         self._quiet: tuple[tuple[tuple[int, int], ...], list[RequestLog], ConcurrencyTimeline] | None = None
-        self._rules = METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()
+        self.rules = METHOD_VERSION, METHOD_REVISION, self._config.facts_digest()
         self._texts = functools.cache(self._read_texts)
         self._fit = functools.lru_cache(maxsize=MAX_CACHED_DAYS)(self._fit_meters)
         self._routed = functools.cache(self._is_routed)
@@ -145,7 +145,7 @@ class StepFits:
         return statistics
 
     def _inputs(self, placement: ServicePlacement, day: int) -> str:
-        return fingerprint([*self._rules, placement.spans, placement.unread, self._fleet.service_data(placement.service, day)])
+        return fingerprint([*self.rules, placement.spans, placement.unread, self._fleet.service_data(placement.service, day)])
 
     def _learn(self, placement: ServicePlacement, day: int, host: str) -> DayStatistics:
         devices = {name: self._fleet.devices(name, day) for name in placement.hosts}
@@ -294,7 +294,7 @@ class StepFits:
 
             def inputs(day: int) -> str:
                 read = self._fleet.host(host).data(day, ())
-                return fingerprint([*self._rules, self._fleet.data(host, day, tuple(services))]) if read else ""
+                return fingerprint([*self.rules, self._fleet.data(host, day, tuple(services))]) if read else ""
 
             self._idle_powers[host] = IdlePowerEstimator(self._fleet, self, host, functools.cache(inputs))
         return self._idle_powers[host]

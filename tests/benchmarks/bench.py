@@ -18,7 +18,7 @@ from footprint.config import parse_config
 from footprint.core.log_formats import load_map
 from footprint.ledger.importers import import_energy, import_mapped_log, import_requests
 from footprint.storage.database import Store
-from tests.benchmarks import agent_peer, attribution, ledger, ministry, pages, rapl_sample
+from tests.benchmarks import agent_peer, attribution, ledger, live_day, ministry, pages, rapl_sample
 from tests.support.contract_files import DAY_S, NOW_US, compute, config, energy_lines, query_rows, request_lines, write
 
 REPEATS = 3
@@ -91,7 +91,15 @@ def main() -> None:
         rows.append(("second aggregate (nothing to do) / first", best(lambda: compute(store, facts)), first))
         hours = best(lambda: query_rows(store, facts, group=("service", "use_case"), every="hour"))
         rows.append(("query by hour and use case / query of all", hours, best(lambda: query_rows(store, facts))))
-    rows += [*attribution.rows(), *ledger.rows(), *ministry.rows(), *rapl_sample.rows(), *agent_peer.rows(), *pages.rows()]
+    rows += [
+        *attribution.rows(),
+        *ledger.rows(),
+        *ministry.rows(),
+        *live_day.rows(),
+        *rapl_sample.rows(),
+        *agent_peer.rows(),
+        *pages.rows(),
+    ]
     print(f"{'what':58} {'ours':>9} {'peer':>9} {'ratio':>8}")
     for label, value, peer in rows:
         peer_text, ratio = ("absent", "") if peer is None else (f"{peer:9.3g}", f"{value / peer:8.3f}")
