@@ -209,8 +209,9 @@ class _Mirror:
             day for day, block in sorted(closed.items()) if everything or day not in self.days or self.days[day].block != block
         ]
         removed = [day for day in self.days if day not in known]
-        if not stale and not removed:
+        if is_current and not stale and not removed:
             return MirrorSummary(self.config.mirror, 0, 0, len(self.days))
+        is_first = not self.days
         for day in removed:
             del self.days[day]
         written = 0
@@ -218,8 +219,8 @@ class _Mirror:
             if progress is not None:
                 progress(_date(day))
             written += self._write_day(day, everything=everything)
-            if number % DAYS_A_MANIFEST == DAYS_A_MANIFEST - 1:
-                self._write_manifest(self.names or current_names)  # names as of the days that are still to be written
+            if is_first and number % DAYS_A_MANIFEST == DAYS_A_MANIFEST - 1:
+                self._write_manifest(current_names)
         self._write_manifest(current_names)
         for name in self._stray_files():
             self.files.erase(name)
@@ -279,7 +280,13 @@ class _Mirror:
         """Read the manifest; False if there is none, or one of another format or zone: every day is to be written."""
         if not self.files.exists(MANIFEST):
             return False
-        manifest = json.loads(self.files.read(MANIFEST))
+        try:
+            manifest = json.loads(self.files.read(MANIFEST))
+        except ValueError as bad:
+            raise MirrorError(
+                f"{MANIFEST} of the mirror {self.config.mirror} is damaged ({bad}); delete it, and `footprint figures mirror` "
+                "writes every day again"
+            ) from None
         if manifest["demonstration"] != self.config.demo:
             kinds = ("demonstration", "real") if manifest["demonstration"] else ("real", "demonstration")
             raise MirrorError(
@@ -299,13 +306,13 @@ class _Mirror:
         return True
 
     def _write_manifest(self, names: _Names) -> None:
-        days = [self.days[day] for day in sorted(self.days)]
+        days = sorted(self.days.items())
         manifest = {
             **self.head,
             "program": VERSION,
             "names": {"last": names.last, "digest": names.digest},
-            "days": [{"day": mirrored.files[0]["day"], "block": mirrored.block, **mirrored.facts} for mirrored in days],
-            "files": [file for mirrored in days for file in mirrored.files],
+            "days": [{"day": _date(day), "block": mirrored.block, **mirrored.facts} for day, mirrored in days],
+            "files": [file for _, mirrored in days for file in mirrored.files],
         }
         self.files.write(MANIFEST, (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode())
 
@@ -331,6 +338,10 @@ class _Mirror:
             snapshot = self._read_day(day)
             is_current = snapshot is not None and snapshot[0] == mirrored.block
             compared, pending = compared + is_current, pending + (not is_current)
+            faults += [
+                f"the manifest lists no file of {name} of {_date(day)}"
+                for name in sorted(LAYOUTS.keys() - {file["table"] for file in mirrored.files})
+            ]
             for file in mirrored.files:
                 if file["path"] not in names:
                     faults.append(f"{file['path']} is missing")

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -90,9 +90,12 @@ class ObjectStore:
             raise ObjectStoreError(f"cannot write {name} under {self.url}: {error}") from None
 
     def erase(self, name: str) -> None:
-        """Delete a file, if it exists, as a retention rule requires."""
+        """Delete a file, if it exists, and a private local folder that it leaves empty."""
         if self.exists(name):
             self._files.rm_file(self._path(name))
+        if self._local and self._private:
+            with suppress(OSError):
+                Path(self._path(name)).parent.rmdir()
 
     def all_names(self) -> list[str]:
         """Sorted names of all files, also of those that were not written to their end."""

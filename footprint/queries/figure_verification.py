@@ -27,11 +27,20 @@ _NO_ROWS = StoredTexts({}, {}).tables({})
 
 @dataclass(slots=True)
 class FigureVerification:
-    """Faults, and numbers of days of hosts and services: verified, and without a digest to compare with."""
+    """Faults, and numbers of days of hosts and services: verified, and without a digest, of which ``open`` are still open."""
 
     faults: list[str] = field(default_factory=list)
     verified: int = 0
     without_digest: int = 0
+    open: int = 0
+
+    @property
+    def note(self) -> str:
+        """What was not verified; empty if everything was."""
+        if not self.without_digest:
+            return ""
+        text = f"figures of {self.without_digest} days of hosts and services have no digest and are not verified"
+        return f"{text}, {self.open} of them because the day is open" if self.open else text
 
 
 def verify_figures(store: Store) -> FigureVerification:
@@ -88,6 +97,7 @@ def _verify_day(store: Store, connection: Connection, day: int, verification: Fi
         tables = {layout: from_arrow(pa.concat_tables(rows), LAYOUTS[layout]) for layout, rows in by_layout.items()}
         verification.faults += _verify_shards(store, connection, date, shards, tables)
     verification.without_digest += sum(not row.digest for row in shards)
+    verification.open += sum(not row.digest and row.provisional for row in shards)
     verification.verified += sum(bool(row.digest) for row in shards) if is_readable else 0
 
 

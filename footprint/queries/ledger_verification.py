@@ -52,11 +52,7 @@ def verify_ledger(store: Store, config: Config, from_us: int | None = None) -> L
     if sealed_parts and not files.finding:
         faults.append(f"{config.sealed_url()}: {sealed_parts} parts were sealed, and no chain is there: deleted or moved")
     faults += [f"the balance of {row['host']} does not close: {row['reason']}" for row in balances if row["state"] == OPEN]
-    pending = pending_hosts(balances)
-    if pending:
-        notes.append(pending)
-    if figures.without_digest:
-        notes.append(f"figures of {figures.without_digest} days of hosts and services have no digest and are not verified")
+    notes += filter(None, [pending_hosts(balances), figures.note])
     return LedgerVerification(faults, notes, _finding(files.finding, balances, figures.verified))
 
 

@@ -200,7 +200,7 @@ def test_late_data_facts_and_withdrawals_rewrite_their_days_alone(store: Store, 
     after = contents(folder)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert {name.split("/")[1] for name in changed if "/" in name} == {"day=2026-07-01"}
-    assert len(after) == len(before)  # superseded files are gone; the counts of the day are the same file
+    assert len(after) == len(before)  # superseded files are gone
     assert energy_by_service(folder) == stored_by_service(store)
     assert verify_mirror(store, facts).faults == []
     # A restatement: another PUE.
@@ -215,6 +215,7 @@ def test_late_data_facts_and_withdrawals_rewrite_their_days_alone(store: Store, 
     compute(store, restated)
     assert updated(store, facts) == (1, 2, 0)
     assert [day["day"] for day in manifest_of(folder)["days"]] == ["2026-07-01"]
+    assert {path.name for path in folder.glob("*/*")} == {"day=2026-07-01"}
     assert set(energy_by_service(folder)) == {"(unattributed)"}
     assert energy_by_service(folder) == stored_by_service(store)
     assert verify_mirror(store, facts).faults == []
@@ -222,6 +223,8 @@ def test_late_data_facts_and_withdrawals_rewrite_their_days_alone(store: Store, 
 
 def test_open_days_wait_until_they_close(sqlite: Store, tmp_path: Path) -> None:
     facts, luck = mirrored_to(tmp_path / "m", zoned("Europe/Paris")), random.Random(5)
+    assert updated(sqlite, facts) == (0, 0, 0)
+    assert manifest_of(tmp_path / "m")["days"] == []
     for day in (FIRST_DAY, FIRST_DAY + 1):
         is_open = day != FIRST_DAY
         put_shard(sqlite, facts, ShardKey("host", "a"), day, host_tables(facts, "a", day, luck), provisional=is_open)
@@ -306,6 +309,7 @@ def test_a_first_run_that_is_interrupted_goes_on(sqlite: Store, tmp_path: Path, 
     with pytest.raises(KeyboardInterrupt):
         update_mirror(sqlite, facts, stop)
     assert len(manifest_of(folder)["days"]) == 4
+    assert verify_mirror(sqlite, facts).notes == ["2 days wait to be written (`footprint figures mirror`)"]
     assert updated(sqlite, facts) == (2, 0, 4)
     assert energy_by_service(folder) == stored_by_service(sqlite)
 
@@ -333,6 +337,14 @@ def test_verification_names_what_differs_and_by_how_much(sqlite: Store, tmp_path
     ]
     path.write_bytes(b"PAR1")
     assert any("cannot be read" in fault for fault in verify_mirror(sqlite, facts).faults)
+    manifest = manifest_of(folder)
+    manifest["files"] = [file for file in manifest["files"] if (file["day"], file["table"]) != ("2026-07-02", "energy")]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert "the manifest lists no file of energy of 2026-07-02" in verify_mirror(sqlite, facts).faults
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(MirrorError, match="is damaged"):
+        update_mirror(sqlite, facts)
+    (folder / "manifest.json").unlink()
     assert update_mirror(sqlite, facts, everything=True) is not None
     assert verify_mirror(sqlite, facts).faults == []
 

@@ -50,6 +50,17 @@ def test_figures_are_as_computed_before_and_after_compaction_in_a_backup_and_wit
     assert verify_figures(sqlite) == before
 
 
+def test_open_days_have_no_digest_until_they_close(sqlite: Store) -> None:
+    tables = host_tables(FACTS, "a", FIRST_DAY, random.Random(7))
+    put_shard(sqlite, FACTS, ShardKey("host", "a"), FIRST_DAY, tables, provisional=True)
+    verification = verify_figures(sqlite)
+    assert (verification.faults, verification.verified, verification.open) == ([], 0, 1)
+    assert verification.note.endswith("not verified, 1 of them because the day is open")
+    put_shard(sqlite, FACTS, ShardKey("host", "a"), FIRST_DAY, tables)
+    verification = verify_figures(sqlite)
+    assert (verification.faults, verification.verified, verification.note) == ([], 1, "")
+
+
 def test_a_changed_row_is_reported_with_its_host_and_day(store: Store) -> None:
     fill(store, FACTS, 2, days=3)
     compact(store, FACTS.timezone, LATER_US)
