@@ -9,7 +9,6 @@ The selection comes from the store, never from memory: the scheduler and `footpr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
@@ -25,6 +24,7 @@ from footprint.aggregation.dirty_days import (
 )
 from footprint.aggregation.executors import (
     ComputedDay,
+    Workers,
     compute_host_days,
     compute_in_workers,
     compute_service_days,
@@ -62,6 +62,7 @@ class AggregationSummary:
     provisional: int = 0  # of all stored shards, after the run
     kept_facts: int = 0  # of those unchanged: sealed days that an edit without a date does not change
     unmarked: int = 0  # outdated although nothing marked them: a defect, or a store changed from outside
+    worker_peak_bytes: int = 0  # memory of the largest worker process; 0 without one
     faults: list[str] = field(default_factory=list)  # figures that are lost: nothing can compute them
     notes: list[str] = field(default_factory=list)
 
@@ -215,10 +216,9 @@ class _AggregationRun:
                 self.summary.computed += 1
             if waiting:
                 store_days(self.store, self.config, waiting)
+        self.summary.worker_peak_bytes = workers.peak_bytes if workers is not None else 0
 
-    def _computed(
-        self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: tuple[Executor, int] | None
-    ) -> Iterator[ComputedDay]:
+    def _computed(self, stamps: dict[tuple[ShardKey, int], ShardStamp], workers: Workers | None) -> Iterator[ComputedDay]:
         if workers is None:
             for key, day in sorted(stamps, key=lambda shard: (shard[1], shard[0])):
                 yield from self._compute_here(key, day)
@@ -229,7 +229,7 @@ class _AggregationRun:
                 yield from self._compute_here(key, day)
             else:
                 days_by_key.setdefault(key, []).append(day)
-        yield from compute_in_workers(*workers, self.store, self.config, self.book, days_by_key)
+        yield from compute_in_workers(workers, self.store, self.config, self.book, days_by_key)
 
     def _compute_here(self, key: ShardKey, day: int) -> Iterator[ComputedDay]:
         part = self.parts.get((key, day))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.process
+import resource
+import sys
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -32,6 +34,7 @@ from footprint.storage.figure_blocks import ShardTables
 DAYS_PER_TASK, HOSTS_PER_TASK = 31, 8
 MAX_QUEUED_TASKS_PER_WORKER = 2  # bounds the memory
 MAX_ATTEMPTS = 3
+MIB = 2**20
 GRACE_S = 10  # for processes to end
 
 
@@ -52,6 +55,17 @@ class ComputedDay:
     splits: tuple[SplitRecord, ...] = ()
     statistics: tuple[tuple[str, int, str, str], ...] = ()
     since_us: int | None = None
+
+    def size_bytes(self) -> int:
+        """Bytes of the rows, the splits and the statistics, without the overhead of objects."""
+        texts = (
+            *self.tables.names,
+            *self.tables.bases,
+            *(split.content for split in self.splits),
+            *(row[3] for row in self.statistics),
+        )
+        arrays = sum(column.nbytes for columns in self.tables.tables.values() for column in columns.values())
+        return arrays + sum(len(text) for text in texts)
 
 
 def compute_host_days(
@@ -76,8 +90,18 @@ def compute_service_days(
         yield ComputedDay(key, day, count_service_day(view, config, key.name, day, since_us), since_us=since_us)
 
 
-def _compute_task(url: str, config: Config, book: FactorBook, shards: Sequence[tuple[ShardKey, int]]) -> list[ComputedDay]:
-    """Task of a worker, with a connection of its own."""
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Days that a worker computed, a first part of its task, and the largest memory [bytes] that its process has had."""
+
+    computed: list[ComputedDay]
+    peak_bytes: int
+
+
+def _compute_task(
+    url: str, config: Config, book: FactorBook, shards: Sequence[tuple[ShardKey, int]], max_bytes: int
+) -> TaskResult:
+    """Task of a worker, with a connection of its own. It ends after the day with which its result exceeds ``max_bytes``."""
     store = Store(url)
     try:
         with store.read() as connection:
@@ -89,28 +113,46 @@ def _compute_task(url: str, config: Config, book: FactorBook, shards: Sequence[t
                 if key.kind == "host"
             }
             computed: list[ComputedDay] = []
+            size = 0
             for key, day in shards:
+                if size > max_bytes and day != computed[-1].day:
+                    break
                 if key in hosts:
                     computed += compute_host_days(hosts[key], key, [day])
                 else:
                     computed += compute_service_days(view, config, key, [day])
-            return computed
+                size += computed[-1].size_bytes()
+            return TaskResult(computed, peak_memory_bytes())
     finally:
         store.close()
 
 
+def peak_memory_bytes() -> int:
+    """Largest resident memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@dataclass(slots=True)
+class Workers:
+    """Executor of tasks, its number of workers, and the largest memory [bytes] of a worker so far."""
+
+    executor: Executor
+    number: int
+    peak_bytes: int = 0
+
+
 @contextmanager
-def open_executor(config: Config) -> Iterator[tuple[Executor, int] | None]:
-    """Executor and its number of workers; None is this process.
+def open_executor(config: Config) -> Iterator[Workers | None]:
+    """Workers by the configuration; None is this process.
 
     Raises
     ------
     FleetError
-        If the cluster does not answer.
+        If the cluster does not answer, or its workers die again and again at one task.
     """
     if config.fleet_scheduler:
         try:
-            from distributed import Client  # noqa: PLC0415 - an extra
+            from distributed import Client, KilledWorker  # noqa: PLC0415 - an extra
         except ModuleNotFoundError:
             raise FleetError("[fleet] scheduler needs Dask; pip install 'footprint[fleet]'") from None
         try:
@@ -119,12 +161,15 @@ def open_executor(config: Config) -> Iterator[tuple[Executor, int] | None]:
             raise FleetError(f"no Dask scheduler answers at {config.fleet_scheduler}: {error}") from None
         with client:
             executor = client.get_executor(pure=False, retries=MAX_ATTEMPTS)  # type: ignore[no-untyped-call]
-            yield executor, max(len(client.scheduler_info()["workers"]), 1)
+            try:
+                yield Workers(executor, max(len(client.scheduler_info()["workers"]), 1))
+            except KilledWorker as error:
+                raise FleetError(f"workers died again and again; is there memory enough? {error}") from None
     elif config.fleet_workers > 1:
         before = set(multiprocessing.active_children())
         pool = _process_pool(config.fleet_workers)
         try:
-            yield pool, config.fleet_workers
+            yield Workers(pool, config.fleet_workers)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             _terminate(set(multiprocessing.active_children()) - before)
@@ -146,14 +191,11 @@ def _process_pool(number: int) -> ProcessPoolExecutor:
 
 
 def compute_in_workers(
-    executor: Executor,
-    workers: int,
-    store: Store,
-    config: Config,
-    book: FactorBook,
-    days_by_key: Mapping[ShardKey, Sequence[int]],
+    workers: Workers, store: Store, config: Config, book: FactorBook, days_by_key: Mapping[ShardKey, Sequence[int]]
 ) -> Iterator[ComputedDay]:
     """Requested days of every host and service, as results arrive; days of one shard key in order, one task after the other.
+
+    The results of all tasks in flight stay within ``[fleet] memory_mb``, or within one day each where that is more.
 
     Raises
     ------
@@ -162,18 +204,20 @@ def compute_in_workers(
     """
     remaining = [deque(_chunks(keys, days_by_key)) for keys in _groups(config, sorted(days_by_key))]
     ready = deque(range(len(remaining)))
-    running: dict[Future[list[ComputedDay]], tuple[int, list[tuple[ShardKey, int]]]] = {}
-    pool, broken_pools = executor, 0
+    running: dict[Future[TaskResult], tuple[int, list[tuple[ShardKey, int]]]] = {}
+    pool, broken_pools = workers.executor, 0
+    max_tasks = MAX_QUEUED_TASKS_PER_WORKER * workers.number
+    max_bytes = config.fleet_memory_mb * MIB // max_tasks
     try:
         while ready or running:
-            while ready and len(running) < MAX_QUEUED_TASKS_PER_WORKER * workers:
+            while ready and len(running) < max_tasks:
                 group = ready.popleft()
                 shards = remaining[group].popleft()
-                running[pool.submit(_compute_task, store.url, config, book, shards)] = (group, shards)
+                running[pool.submit(_compute_task, store.url, config, book, shards, max_bytes)] = (group, shards)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 group, shards = running.pop(future)
                 try:
-                    yield from future.result()
+                    result = future.result()
                 except BrokenProcessPool:
                     broken_pools += 1
                     if broken_pools >= MAX_ATTEMPTS:
@@ -185,12 +229,16 @@ def compute_in_workers(
                         remaining[lost_group].appendleft(lost_shards)
                         ready.append(lost_group)
                     running.clear()
-                    pool = _process_pool(workers)
+                    pool = _process_pool(workers.number)
                     break
+                workers.peak_bytes = max(workers.peak_bytes, result.peak_bytes)
+                if len(result.computed) < len(shards):
+                    remaining[group].appendleft(shards[len(result.computed) :])
+                yield from result.computed
                 if remaining[group]:
                     ready.append(group)
     finally:
-        if pool is not executor:
+        if pool is not workers.executor:
             pool.shutdown(wait=False, cancel_futures=True)
 
 

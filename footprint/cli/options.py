@@ -69,7 +69,7 @@ def open_store(config: Config) -> Store:
     from footprint.cli.progress import Progress
     from footprint.storage.database import Store
 
-    progress = Progress("Converting figures", unit="days")
+    progress = Progress("Converting figures", unit="days", quiet_s=5)
     try:
         return Store(config.store_url, demo=config.demo, progress=progress.count)
     finally:

@@ -23,8 +23,9 @@ def format_duration(seconds: float) -> str:
 class Progress:
     """Shows ``done`` of ``total``; the end of the bar is cleared, so that messages start on a line of their own."""
 
-    def __init__(self, title: str, out: TextIO | None = None, unit: str = "points") -> None:
-        self._title, self._out, self._unit = title, out or sys.stderr, unit
+    def __init__(self, title: str, out: TextIO | None = None, unit: str = "points", quiet_s: float = 0) -> None:
+        """``quiet_s``: work that takes less time than this [s] prints no line elsewhere than on a terminal."""
+        self._title, self._out, self._unit, self._quiet_s = title, out or sys.stderr, unit, quiet_s
         self._terminal = self._out.isatty()
         self._begun = self._said = time.monotonic()
         self._tenth = -1
@@ -44,7 +45,7 @@ class Progress:
                 bar = "▓" * full + "░" * (WIDTH - full)
                 print(f"\r\x1b[K{text.replace(self._title, f'{self._title} {bar}', 1)}", end="", file=self._out, flush=True)
                 self._shown = True
-        elif 10 * done // total > self._tenth or now - self._said >= LINE_S:
+        elif now - self._begun >= self._quiet_s and (10 * done // total > self._tenth or now - self._said >= LINE_S):
             self._tenth, self._said = 10 * done // total, now
             print(text, file=self._out, flush=True)
 

@@ -70,6 +70,8 @@ def aggregate(
     if summary.provisional:
         message += f", {summary.provisional} provisional until they close"
     say(message)
+    if summary.computed:
+        say(_peak_memory(summary.worker_peak_bytes))
     for note in summary.notes:
         say(note)
     mirrored = update_mirror(store, facts) if facts.mirror else None
@@ -80,6 +82,13 @@ def aggregate(
     if min_coverage is not None:
         _require_coverage(_coverage(facts, store, from_us, to_us), min_coverage)
     return Exit.OK
+
+
+def _peak_memory(worker_bytes: int) -> str:
+    from footprint.aggregation.executors import MIB, peak_memory_bytes
+
+    text = f"peak memory: {peak_memory_bytes() // MIB} MiB"
+    return text + (f", {worker_bytes // MIB} MiB in the largest worker" if worker_bytes else "")
 
 
 def _progress(members: str, day: int) -> None:

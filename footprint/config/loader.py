@@ -58,7 +58,7 @@ _EMBODIED = {"server_kgco2e", "accelerator_kgco2e", "lifetime_years", "in_servic
 SECTIONS: dict[str, set[str]] = {
     "organisation": {"name", "timezone", "zone", "demo"},
     "store": {"url", "sealed", "seal_after_days", "keep_days", "mirror", "signing_key"},
-    "fleet": {"scheduler", "workers"},
+    "fleet": {"memory_mb", "scheduler", "workers"},
     "server": {"bind", "port", "count_itself"},
     "agent": {
         "server",
@@ -171,6 +171,7 @@ def _config(document: Document, path: Path | None) -> Config:
         signing_key=resolve_path(document.read_text("store", "signing_key", ""), path),
         fleet_scheduler=document.read_text("fleet", "scheduler", ""),
         fleet_workers=document.read_integer("fleet", "workers", 1, 1),
+        fleet_memory_mb=document.read_integer("fleet", "memory_mb", 256, 1),
         bind=document.read_text("server", "bind", "127.0.0.1"),
         port=document.read_integer("server", "port", 8050, 0, 65535),
         count_itself=_count_itself(document),

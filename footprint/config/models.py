@@ -189,6 +189,7 @@ class Config:
     signing_key: str = ""  # minisign key that signs the heads of the hash chains; empty: no signature
     fleet_scheduler: str = ""  # address of a Dask scheduler
     fleet_workers: int = 1  # local processes
+    fleet_memory_mb: int = 256  # of the results of all tasks in flight [MiB]
     bind: str = "127.0.0.1"
     port: int = 8050
     count_itself: bool = True  # whether the server stores its own requests

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
+from concurrent import futures
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +13,8 @@ from sqlalchemy import select
 from footprint.aggregation import executors
 from footprint.aggregation.aggregate import aggregate
 from footprint.aggregation.executors import FleetError
+from footprint.aggregation.shard_comparison import ShardComparison
+from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config, parse_config
 from footprint.impact.factor_book import shipped_book
 from footprint.ledger.importers import import_energy, import_requests
@@ -23,6 +22,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 from tests.simulation.server import VARIANTS, simulate, write_files
 from tests.support.contract_files import DAY_S, NOW_US, compute
+from tests.support.mortal_workers import DEATHS, compute_and_die, compute_or_die
 from tests.support.three_days import FACTS, import_all, rendered_answers
 
 FITTED = """
@@ -93,50 +93,85 @@ def test_a_fitted_service_gives_the_same_rows_on_a_cluster(tmp_path: Path, clust
     there.close()
 
 
-def test_a_dead_worker_costs_a_retry_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = fresh(tmp_path / "here.db")
-    compute(here, FACTS)
-    monkeypatch.setattr(executors, "DAYS_PER_TASK", 1)
+@pytest.fixture(params=["processes", "cluster"])
+def workers(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Config, pytest.MonkeyPatch]]:
+    """A configuration with two local processes, or two workers of Dask, that read where to note their deaths."""
+    monkeypatch.setenv(DEATHS, str(tmp_path / "deaths"))
+    (tmp_path / "deaths").mkdir()
+    monkeypatch.setattr(executors, "_compute_task", compute_or_die)
+    monkeypatch.setattr(executors, "DAYS_PER_TASK", 2)
+    if request.param == "processes":
+        yield replace(FACTS, fleet_workers=2), monkeypatch
+        return
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        store = fresh(tmp_path / "dies.db")
-        pids = [worker.pid for worker in cluster.workers.values()]
-        killer = threading.Timer(0.4, lambda: os.kill(pids[0], signal.SIGKILL))
-        killer.start()
-        assert compute(store, replace(FACTS, fleet_scheduler=cluster.scheduler_address)).computed == 5
-        killer.join()
-        assert rows(store) == rows(here)
-        store.close()
-    here.close()
+        yield replace(FACTS, fleet_scheduler=cluster.scheduler_address), monkeypatch
 
 
-def test_killed_worker_processes_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = fresh(tmp_path / "one.db")
-    started = []
-    process_pool = executors._process_pool
-
-    def pool_that_is_killed(number: int) -> object:
-        pool = process_pool(number)
-        started.append(pool)
-        if len(started) <= 1:
-            threading.Thread(target=_kill_soon, args=(pool,), daemon=True).start()
-        return pool
-
-    monkeypatch.setattr(executors, "_process_pool", pool_that_is_killed)
-    assert compute(store, replace(FACTS, fleet_workers=2)).computed == 5
-    here = fresh(tmp_path / "here.db")
+def test_a_worker_that_dies_amid_a_task_costs_a_retry_and_nothing_else(
+    tmp_path: Path, workers: tuple[Config, pytest.MonkeyPatch]
+) -> None:
+    here, store = fresh(tmp_path / "here.db"), fresh(tmp_path / "dies.db")
     compute(here, FACTS)
+    assert compute(store, workers[0]).computed == 5
+    assert len(list((tmp_path / "deaths").iterdir())) == 1
     assert rows(store) == rows(here)
     store.close()
     here.close()
 
 
-def _kill_soon(pool: object) -> None:
-    for _ in range(500):
-        processes = list(getattr(pool, "_processes", None) or {})
-        if processes:
-            os.kill(processes[0], signal.SIGKILL)
-            return
-        time.sleep(0.01)
+@pytest.mark.slow
+def test_workers_that_die_at_every_try_are_an_error_and_the_days_stay_due(
+    tmp_path: Path, workers: tuple[Config, pytest.MonkeyPatch]
+) -> None:
+    facts, monkeypatch = workers
+    store, here = fresh(tmp_path / "dies.db"), fresh(tmp_path / "here.db")
+    compute(here, FACTS)
+    monkeypatch.setattr(executors, "_compute_task", compute_and_die)
+    with pytest.raises(FleetError, match="workers died"):
+        compute(store, facts)
+    monkeypatch.setattr(executors, "_compute_task", compute_or_die)
+    compute(store, FACTS)
+    assert rows(store) == rows(here)
+    store.close()
+    here.close()
+
+
+@pytest.mark.parametrize("kind", ["processes", "cluster"])
+def test_results_that_exceed_the_memory_come_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str, kind: str
+) -> None:
+    """With room for no day at all a task returns one day at a time; the rows are those of a run without a limit."""
+    here, store = fresh(tmp_path / "here.db"), fresh(tmp_path / "parts.db")
+    compute(here, FACTS)
+    facts = replace(FACTS, fleet_workers=2) if kind == "processes" else replace(FACTS, fleet_scheduler=cluster)
+    sizes: list[int] = []
+    assert all(day.size_bytes() > 1000 for day in _computed_days(here))
+    monkeypatch.setattr(executors, "MIB", 1)  # the limit is 256 bytes instead of 256 MiB
+    future_result = futures.Future.result
+
+    def noted(future: futures.Future[object], timeout: float | None = None) -> object:
+        result = future_result(future, timeout)
+        if isinstance(result, executors.TaskResult):
+            sizes.append(len({day.day for day in result.computed}))
+        return result
+
+    monkeypatch.setattr(futures.Future, "result", noted)
+    summary = compute(store, facts)
+    assert summary.computed == 5
+    assert summary.worker_peak_bytes > 10 * 2**20
+    assert sizes == [1] * 5
+    assert rows(store) == rows(here)
+    store.close()
+    here.close()
+
+
+def _computed_days(store: Store) -> list[executors.ComputedDay]:
+    with store.read() as connection:
+        comparison = ShardComparison(store, connection, FACTS, shipped_book())
+        key = ShardKey("host", "inf-01")
+        return list(executors.compute_host_days(comparison.host("inf-01"), key, sorted(comparison.host_days("inf-01"))))
 
 
 def test_an_unreachable_scheduler_is_reported(tmp_path: Path) -> None:

@@ -47,3 +47,14 @@ def test_on_a_terminal_a_bar_that_is_taken_away(monkeypatch: pytest.MonkeyPatch)
 
 def test_spans_as_people_say_them() -> None:
     assert [format_duration(each) for each in (45.4, 600, 3600, 5460)] == ["45 s", "10 min", "1 h 00 min", "1 h 31 min"]
+
+
+def test_short_work_prints_no_line_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, out = Clock(monkeypatch), io.StringIO()
+    shown = Progress("Converting figures", out, unit="days", quiet_s=5)
+    clock.now += 1
+    shown.count(30, 100)
+    assert out.getvalue() == ""
+    clock.now += 9
+    shown.count(40, 100)
+    assert out.getvalue() == "Converting figures 40/100 days · 15 s left\n"
