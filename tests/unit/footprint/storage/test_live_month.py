@@ -21,7 +21,10 @@ HOSTS = ("a", "b", "c")
 def until(tables: ShardTables, hour: int, day: int) -> ShardTables:
     """The rows of a day up to an hour."""
     end_s = day * 86_400 + hour * 3600
-    rows = {name: {key: values[columns["start_s"] < end_s] for key, values in columns.items()} for name, columns in tables.tables.items()}
+    rows = {
+        name: {key: values[columns["start_s"] < end_s] for key, values in columns.items()}
+        for name, columns in tables.tables.items()
+    }
     return ShardTables(tables.names, tables.bases, rows)
 
 

@@ -72,7 +72,9 @@ def test_a_server_whose_database_was_away_goes_on_and_loses_nothing(served: Stor
     client = TestClient(api_over(served, FACTS, lambda: NOW_US))
     headers = {"Authorization": f"Bearer {add_token(served, 'a', NOW_US)}"}
     address = "/api/v1/footprint?group=service,use_case"
-    lines = [to_line(EnergyReading("a", "GPU-x", "gpu", "nvml-energy", "e", n, (DAY_S + n) * US, n * US, n * US)) for n in range(600)]
+    lines = [
+        to_line(EnergyReading("a", "GPU-x", "gpu", "nvml-energy", "e", n, (DAY_S + n) * US, n * US, n * US)) for n in range(600)
+    ]
     half = "\n".join(lines[:300])
     assert client.post("/api/v1/ingest", content=half, headers=headers).json()["accepted"] == 300
     before = client.get(address).json()
@@ -126,7 +128,9 @@ def test_a_replica_that_is_behind_answers_with_the_figures_of_its_moment(tmp_pat
     before = rendered_answers(store)
     with replica_of(store, tmp_path / "replica.db") as replica:
         compute(store, FACTS, force=True)
-        import_all(store, tmp_path / "more", requests=[_other(line) for line in (tmp_path / "files" / "r.csv").read_text().splitlines()])
+        import_all(
+            store, tmp_path / "more", requests=[_other(line) for line in (tmp_path / "files" / "r.csv").read_text().splitlines()]
+        )
         compute(store, FACTS)
         after = rendered_answers(store)
         assert after != before
