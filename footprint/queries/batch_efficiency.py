@@ -170,11 +170,10 @@ def _prefill_shares(store: Store, from_us: int | None, to_us: int | None) -> dic
 
 def _fitted_days(store: Store, from_us: int | None, to_us: int | None) -> Iterator[_FittedDay]:
     """Days with a fit, and the windows that the fit uses."""
-    fits = {
-        (f"{host}/step {service} ", day): (service, host, content["coefficients"])
-        for service, host, day, content in stored_splits(store, from_us, to_us)
-        if content.get("coefficients") and not any(name.startswith(UNTOKENED_PREFIX) for name in content["coefficients"])
-    }
+    fits: dict[tuple[str, int], dict[str, dict[str, Any]]] = defaultdict(dict)
+    for service, host, day, content in stored_splits(store, from_us, to_us):
+        if content.get("coefficients") and not any(name.startswith(UNTOKENED_PREFIX) for name in content["coefficients"]):
+            fits[service, day][host] = content
     if not fits:
         return
     days = [day for _, day in fits]
@@ -185,10 +184,18 @@ def _fitted_days(store: Store, from_us: int | None, to_us: int | None) -> Iterat
             .where(target.c.day >= min(days), target.c.day <= max(days), target.c.stream_key.contains("/step ", autoescape=True))
             .order_by(target.c.stream_key, target.c.day)
         ).all()
-    for key, day, content in rows:
-        # Key "host/step service device*share device*share": names may contain spaces, only devices contain an asterisk.
-        fit_key = key[: key.index("*")].rpartition(" ")[0] + " " if "*" in key else ""
-        fit = fits.get((fit_key, day))
-        statistics = load_statistics(content) if fit else None
-        if fit and statistics is not None and len(statistics.windows):
-            yield _FittedDay(fit[0], fit[1], statistics.windows, fit[2])
+    for key, day, text in rows:
+        # Key "service/step layout", or "service/step layout at host" where requests name their hosts.
+        service, _, layout = key.partition("/step ")
+        contents = fits.get((service, day), {})
+        named = layout.partition(" at ")[2]
+        is_one_meter = len(contents) == 1 or any(content["replicas"] for content in contents.values())
+        hosts = sorted(contents) if not named else [named] if named in contents else []
+        if not hosts or (len(contents) > 1 and bool(named) == is_one_meter):
+            continue
+        statistics = load_statistics(text)
+        if statistics is not None and len(statistics.windows):
+            coefficients = dict(contents[hosts[0]]["coefficients"])
+            if IDLE in coefficients:
+                coefficients[IDLE] = sum(contents[host]["coefficients"].get(IDLE, 0.0) for host in hosts)
+            yield _FittedDay(service, ", ".join(hosts), statistics.windows, coefficients)

@@ -5,11 +5,14 @@ One UTC day at a time is in memory, each read in a snapshot of its own, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, select
 
 from footprint.aggregation.shard_key import ShardKey
@@ -19,9 +22,10 @@ from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.storage import schema
 from footprint.storage.canonical_figures import StoredTexts, rows_by_shard
 from footprint.storage.database import Store, table
-from footprint.storage.figure_blocks import LAYOUTS, SLOTS, from_arrow, part_name, unpack
-from footprint.storage.figure_writer import MONTH, S_PER_DAY, SHARD, day_extent, digest_of_parts, without_dead
+from footprint.storage.figure_blocks import DAYS, LAYOUTS, MONTHS, SLOTS, from_arrow, part_name, unpack
+from footprint.storage.figure_writer import MONTH, S_PER_DAY, SHARD, WITHOUT_SUMS, day_extent, digest_of_parts, without_dead
 
+_ADDED = ("_uj", "_ug", "divided", "requests", "tokens", "measured_us", "bridged_us", "modelled_us")  # ends of names of amounts
 _NO_ROWS = StoredTexts({}, {}).tables({})
 
 
@@ -46,8 +50,8 @@ class FigureVerification:
 def verify_figures(store: Store) -> FigureVerification:
     """Verify all figures.
 
-    A block must have the digest of its parts, and the rows of a host or service on a day the digest under which they were
-    computed.
+    A block must have the digest of its parts, the rows of a host or service on a day the digest under which they were computed,
+    and sums by day and month the totals of their rows.
     """
     block, shard = table(schema.FigureBlock), table(schema.Shard)
     with store.read() as connection:
@@ -63,11 +67,53 @@ def verify_figures(store: Store) -> FigureVerification:
             _verify_day(store, connection, day, verification)
     for block_id in months:
         with store.read() as connection:
-            for row in connection.execute(select(block).where(block.c.id == block_id)):
-                if digest_of_parts(_parts(connection, row.id)) != row.digest:
-                    date = format_instant(row.first_s * US_PER_S)[:10]
-                    verification.faults.append(f"the sums of the month from {date} on differ from their digest")
+            for month in connection.execute(select(block).where(block.c.id == block_id)).all():
+                verification.faults += _verify_month(connection, month)
     return verification
+
+
+def _verify_month(connection: Connection, month: Any) -> Iterator[str]:
+    """Faults of the sums of a month, whose rows are read block by block."""
+    block = table(schema.FigureBlock)
+    parts, sums = _parts(connection, month.id), f"the sums of the month from {format_instant(month.first_s * US_PER_S)[:10]} on"
+    if digest_of_parts(parts) != month.digest:
+        yield f"{sums} differ from their digest"
+    totals: dict[str, Counter[str]] = {layout: Counter() for layout in LAYOUTS}
+    overlaps = (block.c.last_s > month.first_s) & (block.c.first_s < month.last_s) & (block.c.tier != MONTH)
+    try:
+        for row in connection.execute(select(block).where(overlaps).order_by(block.c.id)).all():
+            contents = _parts(connection, row.id)
+            for layout in LAYOUTS:
+                rows = _unpacked(contents, layout, SLOTS, row.dead)
+                inside = (pc.field("start_s") >= month.first_s) & (pc.field("start_s") < month.last_s)
+                totals[layout].update(_totals(rows.filter(inside)))
+        for layout, level in itertools.product(LAYOUTS, (DAYS, MONTHS)):
+            difference = _difference(_totals(_unpacked(parts, layout, level)), totals[layout])
+            if difference:
+                yield f"{sums} are not those of their rows: {layout} by {level}, {difference}"
+    except ValueError as bad:
+        yield f"{sums} cannot be verified: {bad}"
+
+
+def _unpacked(parts: Mapping[str, bytes], layout: str, level: str, dead: str = "") -> pa.Table:
+    """Rows of a part, none if it does not exist, without those that another block replaces."""
+    content = parts.get(part_name(layout, level))
+    if content is None:
+        return LAYOUTS[layout].schema.empty_table()
+    return without_dead(unpack(content, LAYOUTS[layout]), layout, dead)
+
+
+def _totals(rows: pa.Table) -> Counter[str]:
+    """Sums of the amounts of rows, without those of 0; unknown counts add nothing."""
+    amounts = [name for name in rows.schema.names if name.endswith(_ADDED)]
+    totals = {name: int(pc.sum(rows[name].cast(pa.decimal128(38, 0))).as_py() or 0) for name in amounts}
+    return Counter({name: total for name, total in totals.items() if total})
+
+
+def _difference(sums: Counter[str], rows: Counter[str]) -> str:
+    """The first amount whose sums differ, and by how much; empty if all are equal."""
+    differing = (name for name in sorted(sums.keys() | rows.keys()) if sums[name] != rows[name])
+    return next((f"{name} {sums[name] - rows[name]:+d}" for name in differing), "")
 
 
 def _verify_day(store: Store, connection: Connection, day: int, verification: FigureVerification) -> None:
@@ -86,10 +132,11 @@ def _verify_day(store: Store, connection: Connection, day: int, verification: Fi
             verification.faults.append(f"the block of figures of {date} of {members} differs from its digest")
         try:
             for layout in LAYOUTS:
-                content = parts.get(part_name(layout, SLOTS))
-                if content is not None:
-                    rows = without_dead(unpack(content, LAYOUTS[layout]), layout, row.dead)
-                    by_layout.setdefault(layout, []).append(rows)
+                rows = _unpacked(parts, layout, SLOTS, row.dead)
+                by_layout.setdefault(layout, []).append(rows)
+                difference = _difference(_totals(_unpacked(parts, layout, DAYS, row.dead)), _totals(rows))
+                if difference and row.zone not in ("", WITHOUT_SUMS):
+                    verification.faults.append(f"sums of {date} of {members} are not those of their rows: {layout}, {difference}")
         except ValueError as bad:
             verification.faults.append(f"figures of {date} of {members} cannot be read: {bad}")
             is_readable = False

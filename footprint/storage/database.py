@@ -131,7 +131,7 @@ class Store:
                 else:
                     SQLModel.metadata.create_all(connection)
                     _stamp(connection, SCHEMA_VERSION)
-                if demo is not None:
+                if demo is not None and "demo" not in self.meta(connection):  # a replica can be opened, which nobody writes to
                     self.insert_new(connection, schema.Meta, [{"key": "demo", "value": str(int(demo))}])
                 self._check_demo(self.meta(connection), demo)
             if "footprint_row" in tables:

@@ -170,7 +170,7 @@ def day_statistics(
     if offset_s:
         timed = time_log(log, names, day_us, edges, offset_s, hosts=hosts)
     windows = _fit_windows(log, timed, spans, edges)
-    if len(timed.singles) >= MIN_OFFSET_REQUESTS and len(windows):
+    if _count_of_day(timed) >= MIN_OFFSET_REQUESTS and len(windows):
         residual = _residual(windows)
         if residual > METER_NOISE:
             candidates = []
@@ -265,9 +265,14 @@ def _awake_seconds(log: RequestLog, timed: TimedLog, edges_s: Floats) -> Floats:
     return np.stack(columns, axis=1)
 
 
+def _count_of_day(timed: TimedLog) -> int:
+    """Number of single requests that start on the day; the log reaches beyond it."""
+    return int(((timed.singles.start_s >= 0) & (timed.singles.start_s < US_PER_DAY / US_PER_S)).sum())
+
+
 def _clock_offset(timed: TimedLog, spans: Sequence[MeteredSpan], hosts: HostCount) -> tuple[float, float]:
     """Clock offset [s] and residual ratio over the longest span, where every device covers it; 0 and 1 with few requests."""
-    if len(timed.singles) < MIN_OFFSET_REQUESTS or not spans:
+    if _count_of_day(timed) < MIN_OFFSET_REQUESTS or not spans:
         return 0.0, 1.0
     span = max(spans, key=lambda span: min(span.until_us, timed.origin_us + US_PER_DAY) - max(span.since_us, timed.origin_us))
     if not span.devices or not all(len(intervals) for intervals in span.devices):

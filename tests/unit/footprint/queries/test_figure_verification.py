@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,15 @@ from footprint.ledger.backup import backup, restore
 from footprint.queries.figure_verification import verify_figures
 from footprint.storage import schema
 from footprint.storage.database import Store, table
-from footprint.storage.figure_writer import compact
+from footprint.storage.figure_blocks import COUNTS, from_arrow, pack, to_arrow, unpack
+from footprint.storage.figure_writer import MONTH, compact, digest_of_parts
 from tests.support.contract_files import CONFIG, DAY_S, NOW_US, compute, config, energy_lines, import_files, request_lines
 from tests.support.figure_rows import add_microjoule
 from tests.support.stored_shards import FIRST_DAY, fill, host_tables, put_shard, zoned
 
 FACTS = zoned("Europe/Paris")
 LATER_US = (FIRST_DAY + 365) * 86_400_000_000
+DAMAGED = "a damaged block of figures: "
 BLOCKS, PARTS, SHARDS = table(schema.FigureBlock), table(schema.FigurePart), table(schema.Shard)
 
 
@@ -65,9 +68,14 @@ def test_a_changed_row_is_reported_with_its_host_and_day(store: Store) -> None:
     fill(store, FACTS, 2, days=3)
     compact(store, FACTS.timezone, LATER_US)
     add_microjoule(store)
-    block, figures = verify_figures(store).faults
+    block, sums, figures, *months = verify_figures(store).faults
     assert block == "the block of figures of 2026-02-16 of all hosts and services differs from its digest"
+    assert sums == "sums of 2026-02-16 of all hosts and services are not those of their rows: energy, active_uj -1"
     assert figures in {f"figures of host {host} of 2026-02-16 are not those that were computed" for host in "abc"}
+    assert months == [
+        f"the sums of the month from 2026-01-31 on are not those of their rows: energy by {level}, active_uj -1"
+        for level in ("days", "months")
+    ]
 
 
 def test_what_is_missing_or_belongs_to_nobody_is_a_fault(sqlite: Store) -> None:
@@ -93,13 +101,32 @@ def test_damaged_bytes_are_reported_and_other_days_still_verified(sqlite: Store)
     damaged(sqlite, "energy slots")
     damaged(sqlite, "energy months")
     verification = verify_figures(sqlite)
-    texts = " | ".join(verification.faults)
-    assert "2026-02-16 of all hosts and services differs from its digest" in texts
-    assert "2026-02-16 of all hosts and services cannot be read: a damaged block" in texts
-    assert (
-        "the sums of the month from 2026-02-28 on differ" in texts or "the sums of the month from 2026-01-31 on differ" in texts
-    )
-    assert (len(verification.faults), verification.verified) == (3, whole - 5)
+    assert [re.sub("(?<=of figures: ).*", "", fault) for fault in verification.faults] == [
+        "the block of figures of 2026-02-16 of all hosts and services differs from its digest",
+        f"figures of 2026-02-16 of all hosts and services cannot be read: {DAMAGED}",
+        "the sums of the month from 2026-01-31 on differ from their digest",
+        f"the sums of the month from 2026-01-31 on cannot be verified: {DAMAGED}",
+    ]
+    assert verification.verified == whole - 5
+
+
+@pytest.mark.parametrize("level", ["days", "months"])
+def test_a_month_whose_sums_are_not_those_of_its_rows_is_a_fault(level: str, sqlite: Store) -> None:
+    fill(sqlite, FACTS, 5, days=50)
+    compact(sqlite, FACTS.timezone, LATER_US)
+    with sqlite.begin() as connection:
+        month = connection.execute(BLOCKS.select().where(BLOCKS.c.tier == MONTH).order_by(BLOCKS.c.first_s)).first()
+        assert month is not None
+        parts = {row.part: row.content for row in connection.execute(PARTS.select().where(PARTS.c.block_id == month.id))}
+        columns = from_arrow(unpack(parts[f"counts {level}"], COUNTS), COUNTS)
+        columns["requests"][0] += 1
+        parts[f"counts {level}"] = pack(to_arrow(columns, COUNTS), COUNTS)
+        is_part = (PARTS.c.block_id == month.id) & (PARTS.c.part == f"counts {level}")
+        connection.execute(PARTS.update().where(is_part).values(content=parts[f"counts {level}"]))
+        connection.execute(BLOCKS.update().where(BLOCKS.c.id == month.id).values(digest=digest_of_parts(parts)))
+    assert verify_figures(sqlite).faults == [
+        f"the sums of the month from 2026-01-31 on are not those of their rows: counts by {level}, requests +1"
+    ]
 
 
 def test_the_command_counts_days_without_a_digest_and_exits_6_on_a_fault(
