@@ -89,8 +89,8 @@ def _check_closure(stamp: ShardStamp, tables: ShardTables) -> None:
         # The difference of a whole-server meter stands in rows of (host), which nothing covers.
         if covered.any() and read_uj != stored_uj:
             raise ClosureError(
-                f"{stamp.key.text}, UTC day {stamp.day}, {tables.names[device]}: rows of {stored_uj} µJ, readings of {read_uj} µJ; "
-                "nothing of this day was stored"
+                f"{stamp.key.text}, UTC day {stamp.day}, {tables.names[device]}: rows of {stored_uj} µJ, "
+                f"readings of {read_uj} µJ; nothing of this day was stored"
             )
 
 

@@ -1,4 +1,4 @@
-"""Calendar ranges of slots: a range of time split into whole months, whole days and the remaining slots, by the midnights of a zone."""
+"""Calendar ranges: a range of time split into whole months, whole days and slots, by the midnights of a zone."""
 
 from __future__ import annotations
 

@@ -205,10 +205,11 @@ class _ServiceFits:
 
     def _divide(self, service: str, day: int) -> _DividedDay:
         service_log, placement = self.logs[service], self._placement(service, day)
-        earlier = [each for each in self.days(self._places(service)) if each <= day]
-        read_days = [(each, self._day(service, each)) for each in earlier]
-        layouts = {each: found.layout for each, _ in read_days if (found := self._placement(service, each)) is not None}
-        known = [read for each, read in read_days if read is not None and placement and layouts[each] == placement.layout]
+        earlier = [read_day for read_day in self.days(self._places(service)) if read_day <= day]
+        read_days = [(read_day, self._day(service, read_day)) for read_day in earlier]
+        placements = {read_day: self._placement(service, read_day) for read_day in earlier}
+        layouts = {read_day: place.layout for read_day, place in placements.items() if place is not None}
+        known = [read for read_day, read in read_days if read is not None and placement and layouts[read_day] == placement.layout]
         powers = {
             place: idle_power_uw([read[2][place] for _, read in read_days if read is not None]) for place in self._places(service)
         }

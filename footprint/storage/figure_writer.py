@@ -1,7 +1,7 @@
 """Figure writer: commits the figures of a shard, and compacts blocks into those of days and months.
 
-A shard's block and its row in ``shard`` change in one transaction. Every change deletes the sums of the months that it touches, so
-a stored month is always true. Compaction moves rows between blocks and changes no figure.
+A shard's block and its row in ``shard`` change in one transaction. Every change deletes the sums of the months that it touches,
+so a stored month is always true. Compaction moves rows between blocks and changes no figure.
 """
 
 from __future__ import annotations

@@ -394,8 +394,8 @@ class FigureBlock(SQLModel, table=True):
     """A packed block of figures, immutable but for ``dead``: its parts stand in ``figure_part``.
 
     ``tier``: 0 one shard, 1 all shards of a UTC day, 2 the sums of a month of the organisation's zone. ``first_s`` and ``last_s``
-    bound its slots [s]. ``zone`` identifies the zone whose days its sums follow ("" without sums). ``dead`` lists shards whose rows
-    another block replaces (JSON).
+    bound its slots [s]. ``zone`` identifies the zone whose days its sums follow ("" without sums). ``dead`` lists shards whose
+    rows another block replaces (JSON).
     """
 
     __tablename__ = "figure_block"

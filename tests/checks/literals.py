@@ -11,6 +11,7 @@ PLAIN = {0.0, 0.5, 1.0, 2.0, *(10.0**n for n in range(-12, 13)), 1e-300, 2000.0,
 # Files that may hold decimal numbers, with the reason: parameters of a procedure, not empirical values.
 REASONS = {
     "footprint/attribution/step/": "grids and tolerances of the numerical search, calibrated as docs/explanation/method.md describes",
+    "footprint/aggregation/step_fits.py": "share of a day's requests that name their host, from which on hosts are fitted apart",
     "footprint/attribution/wall_to_parts.py": "the 2.5 and 97.5 % quantiles of a 95 % interval; a guard of a window's length",
     "footprint/attribution/idle.py": "tolerances of the idle search, stated beside them",
     "footprint/ledger/intensity_series.py": "retry delays and timeouts of a client",

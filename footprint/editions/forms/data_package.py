@@ -98,7 +98,7 @@ def build_data_package(edition: Edition, sheets: Mapping[str, Sheet]) -> bytes:
 
 
 def _method_rows(edition: Edition, language: str) -> list[dict[str, Any]]:
-    """Methods with functions and version as the publishing release named them, so that an edition is rebuilt with the same bytes."""
+    """Methods with functions and version as the publishing release named them: an edition is rebuilt with the same bytes."""
     rows = method_rows(language)
     newest = max(edition.basis.method_version.split("+"), key=lambda version: [int(n) for n in version.split(".") if n.isdigit()])
     if newest:

@@ -31,7 +31,7 @@ AMOUNTS = {
 def sums(store: Store, zone: str) -> dict[str, list[tuple[Any, ...]]]:
     """Sums by day and names, in integers."""
     with store.read() as connection:
-        names = {number: name for number, name in connection.execute(text("SELECT id, text FROM name")).all()}
+        names = dict(connection.execute(text("SELECT id, text FROM name")).tuples().all())
     result = {}
     for layout, amounts in AMOUNTS.items():
         keys = LAYOUTS[layout].names

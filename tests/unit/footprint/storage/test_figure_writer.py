@@ -130,10 +130,12 @@ def test_a_full_disk_leaves_every_figure_as_it_was(sqlite: Store) -> None:
     fill(sqlite, PARIS, 24, days=20)
     sqlite.close()  # so that connections with a limit take the place of those without
     full = True
+    pages: list[int] = []
 
     def limit(connection: Any, _record: Any) -> None:
         if full:
-            connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0] + 2}")
+            pages.append(connection.execute("PRAGMA page_count").fetchone()[0] + 2)
+            connection.execute(f"PRAGMA max_page_count = {pages[0]}")
 
     event.listen(sqlite.engine, "connect", limit)
     large = host_tables(PARIS, "b", FIRST_DAY, random.Random(1))
