@@ -1,13 +1,12 @@
 """Aggregation: rows of energy and counts of requests from the ledger, by host or service and UTC day.
 
-placements.py         which service holds which device when
 device_energy.py      samples of a host's day -> energy intervals by device, and CPU time by process group
 request_logs.py       requests of a service around a day -> the log that attribution takes
 idle_power.py         idle power of a placed device, learnt from 28 days
 bounded_cache.py      cache of the values used last, bounded by their size
 fleet.py              hosts of a run, which of them share a service, and versions of what they read
 step_fits.py          step model of each service on all its hosts, fitted on 28 days
-calculation_basis.py  facts and factors behind a row
+basis_lookup.py       facts and factors behind a figure
 host_day.py           all of these together: the rows of one host on one day
 service_day.py        requests and tokens of one service on one day
 executors.py          this process, local processes or a Dask cluster

@@ -33,7 +33,6 @@ from footprint.aggregation.executors import (
 from footprint.aggregation.open_day import OpenPart, last_reading_before_us
 from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_days
 from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
-from footprint.aggregation.shard_key import ShardKey
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
@@ -44,6 +43,7 @@ from footprint.ledger.retention import ERASED_UNTIL
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_writer import compact
+from footprint.storage.shard_key import ShardKey
 
 # After midnight: agents send batches seconds after they read, so the last readings of a day are there within two minutes.
 CLOSING_DELAY_US = 120 * US_PER_S

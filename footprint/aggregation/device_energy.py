@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footprint.aggregation.placements import tenures_of
 from footprint.attribution.energy_intervals import (
     COUNTER,
     ESTIMATE,
@@ -21,6 +20,7 @@ from footprint.attribution.energy_intervals import (
 )
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView, StreamInfo
+from footprint.ledger.placements import tenures_of
 
 CPU_QUANTITY, BUSY, CAPACITY, GROUP = "cpu", "(host)", "(capacity)", "group:"
 _METHOD = {"counter": COUNTER, "power": POWER, "modelled": MODELLED, "estimate": ESTIMATE}

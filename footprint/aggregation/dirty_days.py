@@ -16,17 +16,16 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.device_energy import CPU_QUANTITY, GROUP
-from footprint.aggregation.fleet import HOLDING
-from footprint.aggregation.placements import service_of_group
 from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
-from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.idle import LEARNING_DAYS
 from footprint.calendar.calendar_ranges import zone_fingerprint
 from footprint.config import Config
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.ledger_view import NEIGHBOURS, fingerprint
+from footprint.ledger.ledger_view import HOLDING_PREFIX, NEIGHBOURS, fingerprint
+from footprint.ledger.placements import service_of_group
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+from footprint.storage.shard_key import ShardKey
 
 COMPARED = "compared"  # key in Meta: the basis under which all days were last compared
 _FAR = 10**9  # days
@@ -137,8 +136,8 @@ def _hosts_by_service(comparison: ShardComparison) -> dict[str, set[str]]:
     for name, of_host in streams.items():
         for stream in of_host:
             group = (
-                stream.quantity.removeprefix(HOLDING)
-                if stream.quantity.startswith(HOLDING)
+                stream.quantity.removeprefix(HOLDING_PREFIX)
+                if stream.quantity.startswith(HOLDING_PREFIX)
                 else stream.device.removeprefix(GROUP)
                 if stream.quantity == CPU_QUANTITY
                 else ""

@@ -22,7 +22,6 @@ from footprint.aggregation.open_day import OpenPart
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.result_tables import SplitRecord, host_day_tables, split_records
 from footprint.aggregation.service_day import count_service_day
-from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_DAY
@@ -30,6 +29,7 @@ from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store
 from footprint.storage.figure_blocks import ShardTables
+from footprint.storage.shard_key import ShardKey
 
 DAYS_PER_TASK, HOSTS_PER_TASK = 31, 8
 MAX_QUEUED_TASKS_PER_WORKER = 2  # bounds the memory

@@ -13,17 +13,15 @@ from dataclasses import dataclass, replace
 
 from footprint.aggregation.bounded_cache import BoundedCache
 from footprint.aggregation.device_energy import CPU_QUANTITY, GROUP, DeviceEnergy, device_energies
-from footprint.aggregation.placements import Tenure, configured_tenures, process_tenures, service_of_group
-from footprint.attribution.energy_intervals import Samples
 from footprint.attribution.idle import LOADED_WITHIN_US
-from footprint.config import FOREVER_US, Config
+from footprint.config import Config
 from footprint.core.stored_forms import digest_text
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.day_versions import HEAD_US
 from footprint.ledger.energy_file import CONTEXT_GRADE
 from footprint.ledger.ledger_view import LedgerView, fingerprint
+from footprint.ledger.placements import Tenure, host_tenures, service_of_group
 
-HOLDING = "holding/"
 MAX_CACHED_INTERVALS = 3_000_000  # of all devices; 33 bytes each
 
 
@@ -34,19 +32,7 @@ class HostReadings:
         self.view, self.config, self.name = view, config, name
         self.streams = view.streams().get(name, [])
         self.aliases = view.aliases(name)
-        named = {stream.device for stream in self.streams}
-        self.tenures = configured_tenures(config.placements, name, self.aliases, named)
-        self.tenures += self._process_tenures({tenure.device for tenure in self.tenures})
-
-    def _process_tenures(self, placed: set[str]) -> list[Tenure]:
-        """Placements of unassigned devices, inferred from the processes that computed on them."""
-        seen: dict[str, dict[str, Samples]] = {}
-        for stream in self.streams:
-            if stream.quantity.startswith(HOLDING) and stream.device not in placed:
-                samples = self.view.samples(stream.id, 0, FOREVER_US)
-                seen.setdefault(stream.device, {})[stream.quantity.removeprefix(HOLDING)] = samples
-        services = self.config.services
-        return [tenure for device in sorted(seen) for tenure in process_tenures(device, seen[device], services)]
+        self.tenures = host_tenures(view, config, name)
 
     @functools.cached_property
     def groups(self) -> dict[str, list[str]]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis, basis_at, host_embodied_ug_per_s
+from footprint.aggregation.basis_lookup import IMPACT_KINDS, basis_at, host_embodied_ug_per_s
 from footprint.aggregation.device_energy import BUSY, CAPACITY, DeviceEnergy, cpu_times, device_energies
 from footprint.aggregation.open_day import OpenPart, cached_model
-from footprint.aggregation.placements import Tenure
 from footprint.aggregation.request_logs import ServiceLog, ServiceLogs
 from footprint.aggregation.step_fits import DividedLog
 from footprint.attribution.array_types import Ints
@@ -36,9 +35,11 @@ from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.stored_forms import digest_text
 from footprint.core.units import US_PER_DAY, US_PER_S
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.embodied import end_of_life_us
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView, fingerprint
+from footprint.ledger.placements import Tenure
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from sqlalchemy import select
 
 from footprint.aggregation.device_energy import DeviceEnergy, stream_intervals
 from footprint.aggregation.fleet import Fleet
-from footprint.aggregation.placements import Tenure
 from footprint.attribution.energy_intervals import EnergyIntervals
 from footprint.attribution.idle import LEARNING_DAYS, IdleHistograms, idle_histograms, idle_power_uw
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog, shift_log, widen_counts
 from footprint.core.units import US_PER_DAY
+from footprint.ledger.placements import Tenure
 from footprint.storage import schema
 from footprint.storage.database import table
 

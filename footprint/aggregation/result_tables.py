@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from footprint.aggregation.host_day import HostDay
-from footprint.attribution.shard import AMOUNTS, IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.shard import AMOUNTS, RESERVED_USE_CASES
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.storage.figure_blocks import COVERAGE, ShardTables, build_shard_tables
-
-# In place of a use case, a model or a charter status where no request bears the energy.
-RESERVED_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
 
 
 def charter_of(config: Config, use_case: str, instant_us: int) -> str:

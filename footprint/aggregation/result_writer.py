@@ -10,7 +10,6 @@ import numpy as np
 from sqlalchemy import Connection, delete, insert, select, text
 
 from footprint.aggregation.executors import ComputedDay
-from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import ClosureError
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -18,6 +17,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import ShardTables
 from footprint.storage.figure_writer import commit_tables, remove_figures
+from footprint.storage.shard_key import ShardKey
 
 
 @dataclass(frozen=True, slots=True)

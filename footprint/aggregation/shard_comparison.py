@@ -13,7 +13,6 @@ from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
 from footprint.aggregation.host_day import HostAggregator
 from footprint.aggregation.request_logs import ServiceLogs
 from footprint.aggregation.service_day import service_fingerprint
-from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.idle import LEARNING_DAYS
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
@@ -21,6 +20,7 @@ from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+from footprint.storage.shard_key import ShardKey
 
 Verdict = Literal["current", "kept", "outdated"]
 

@@ -32,6 +32,8 @@ from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
 
 IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
+# In place of a use case, a model or a charter status where no request bears the energy.
+RESERVED_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
 UNATTRIBUTED_KEY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
 ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")

@@ -9,10 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.attribution.array_types import Ints
 from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS
 from footprint.attribution.step.model import REFUSED, SUSPECT
+from footprint.impact.calculation_basis import CalculationBasis
 
 NAME_COLUMNS = ("service", "use_case", "model", "device", "charter")  # columns of a row that refer to names by number
 AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)

@@ -237,8 +237,8 @@ def build_coverage_index(
     to those of some services and hosts.
     """
     tenures: dict[str, list[Tenure]] = defaultdict(list)
-    for name, host in source.hosts().items():
-        for tenure in host.tenures:
+    for name, placed in source.hosts().items():
+        for tenure in placed:
             tenures[tenure.service].append(((name, tenure.device), tenure.since_us, tenure.until_us))
     _expect_placements_unread(source, tenures)
     edges = {edge for period in summed for edge in period}

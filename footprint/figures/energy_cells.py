@@ -10,18 +10,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from sqlalchemy import select
 
-from footprint.aggregation.calculation_basis import CalculationBasis
-from footprint.aggregation.host_day import HostAggregator
-from footprint.aggregation.request_logs import ServiceLogs
-from footprint.aggregation.result_tables import RESERVED_USE_CASES
 from footprint.attribution.array_types import Ints
+from footprint.attribution.shard import RESERVED_USE_CASES
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.figures.cell_table import AMOUNTS, NAME_COLUMNS, Amounts, CellTable, build_table
 from footprint.figures.dataset import Dataset, Ranges, integers, sums_of
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
+from footprint.ledger.placements import Tenure, host_tenures
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -36,7 +35,7 @@ class CellSource:
     config: Config
     book: FactorBook
     _dataset: Dataset | None = None
-    _hosts: dict[str, HostAggregator] | None = None
+    _hosts: dict[str, list[Tenure]] | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -64,11 +63,10 @@ class CellSource:
         named = self.view.store.texts(self.view.connection, [number for number in distinct.tolist() if number])
         return codes, [named.get(number, "") for number in distinct.tolist()]
 
-    def hosts(self) -> dict[str, HostAggregator]:
-        """Aggregators of the hosts in the ledger."""
+    def hosts(self) -> dict[str, list[Tenure]]:
+        """Hosts in the ledger, with the placements on their devices."""
         if self._hosts is None:
-            logs, names = ServiceLogs(self.view, self.config), sorted(self.view.streams())
-            self._hosts = {name: HostAggregator(self.view, self.config, self.book, logs, name) for name in names}
+            self._hosts = {name: host_tenures(self.view, self.config, name) for name in sorted(self.view.streams())}
         return self._hosts
 
 

@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 
-from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import AMOUNTS, ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
@@ -33,6 +32,7 @@ from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_writer import data_version
+from footprint.storage.shard_key import ShardKey
 
 
 @dataclass(frozen=True, slots=True)

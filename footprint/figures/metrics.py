@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.shard import HOST_DEVICE
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH
 from footprint.figures.cell_table import AMOUNTS, Amounts, CellTable, combine_codes
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.uncertainty import UncertaintyBudget
 
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}

@@ -22,13 +22,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, func, select
 
-from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.core.version import VERSION
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.ledger.object_store import ObjectStore
 from footprint.storage import schema
 from footprint.storage.canonical_figures import StoredTexts

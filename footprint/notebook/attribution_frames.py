@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from footprint.aggregation.fleet import ServicePlacement, place_service
-from footprint.aggregation.placements import Tenure
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import (
     EnergyIntervals,
@@ -33,6 +32,7 @@ from footprint.config.models import FOREVER_US
 from footprint.core.assumptions import assumption
 from footprint.core.records import FootprintError
 from footprint.core.units import S_PER_HOUR, US_PER_DAY, US_PER_S, UW_PER_W
+from footprint.ledger.placements import Tenure
 
 ENERGY = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 _Intervals = dict[tuple[str, str], tuple[str, EnergyIntervals]]  # (host, device) -> component, energy

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from footprint.aggregation.calculation_basis import IMPACT_KINDS, CalculationBasis
+from footprint.aggregation.basis_lookup import IMPACT_KINDS
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY, kwh_from_uj
 from footprint.figures.dataset import ENERGY_SQL, Dataset
 from footprint.figures.energy_cells import load_bases
 from footprint.figures.query import BadQuery
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage.database import Store

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, select
 
-from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.array_types import Ints
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -24,6 +23,7 @@ from footprint.storage.canonical_figures import StoredTexts, rows_by_shard
 from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import DAYS, LAYOUTS, MONTHS, SLOTS, from_arrow, part_name, unpack
 from footprint.storage.figure_writer import MONTH, S_PER_DAY, SHARD, WITHOUT_SUMS, day_extent, digest_of_parts, without_dead
+from footprint.storage.shard_key import ShardKey
 
 _ADDED = ("_uj", "_ug", "divided", "requests", "tokens", "measured_us", "bridged_us", "modelled_us")  # ends of names of amounts
 _NO_ROWS = StoredTexts({}, {}).tables({})

@@ -78,8 +78,8 @@ def commit_tables(
 ) -> None:
     """Replace the figures of a shard.
 
-    With ``open_since_s`` those of an open day from an edge of slots on, in two blocks: the last slot has its own, because the next
-    run replaces it.
+    With ``open_since_s`` those of an open day from an edge of slots on, in two blocks: the last slot has its own, because the
+    next run replaces it.
 
     Parameters
     ----------

@@ -22,9 +22,7 @@ from collectors import checkpoint
 from collectors.spool import Spool
 from footprint.access.agent_tokens import add_token, host_of
 from footprint.access.audit_log import describe_cells, read_accesses, write_access
-from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.aggregation.fleet import place_service
-from footprint.aggregation.placements import Tenure
 from footprint.attribution.idle import IdleHistograms
 from footprint.attribution.step import regression
 from footprint.attribution.step.count_windows import COUNT_FEATURES
@@ -50,12 +48,14 @@ from footprint.editions.release_context import Change, Decision, ReleaseContext,
 from footprint.editions.revision_evidence import Evidence, HostEvidence
 from footprint.editions.serialization import to_json
 from footprint.figures import Query
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.factor_book import Factor, FactorBook
 from footprint.ledger.archive_writer import seal
 from footprint.ledger.backup import backup
 from footprint.ledger.ledger_view import Alias, fingerprint
 from footprint.ledger.object_store import ObjectStore
 from footprint.ledger.parquet_segments import SCHEMAS, pack_rows
+from footprint.ledger.placements import Tenure
 from footprint.ledger.request_file import request_keys, rows_from_records
 from footprint.ledger.verifier import row_digests
 from footprint.queries.lineage import LineageLevel

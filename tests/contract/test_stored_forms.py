@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from collectors import checkpoint
-from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.attribution.idle import IdleHistograms
 from footprint.attribution.step.serialization import load_statistics
 from footprint.benchmark.result import parse_result
@@ -26,6 +25,7 @@ from footprint.core.stored_forms import digest_text, from_plain, stored_as, to_p
 from footprint.editions.release_context import ReleaseContext
 from footprint.editions.revision_evidence import Evidence
 from footprint.editions.serialization import from_json
+from footprint.impact.calculation_basis import CalculationBasis
 from tests.contract import stored_values as values
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "stored"

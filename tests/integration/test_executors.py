@@ -14,12 +14,12 @@ from footprint.aggregation import executors
 from footprint.aggregation.aggregate import aggregate
 from footprint.aggregation.executors import FleetError
 from footprint.aggregation.shard_comparison import ShardComparison
-from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config, parse_config
 from footprint.impact.factor_book import shipped_book
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage import schema
 from footprint.storage.database import Store, table
+from footprint.storage.shard_key import ShardKey
 from tests.simulation.server import VARIANTS, simulate, write_files
 from tests.support.contract_files import DAY_S, NOW_US, compute
 from tests.support.mortal_workers import DEATHS, compute_and_die, compute_or_die

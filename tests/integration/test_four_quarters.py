@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from footprint.aggregation import aggregate, host_day
-from footprint.aggregation.calculation_basis import CalculationBasis
 from footprint.config import load_config
 from footprint.editions.publication import publish_edition
 from footprint.editions.repository import PublishedEdition, published_editions
 from footprint.editions.serialization import from_json
 from footprint.editions.verification import verify
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.ledger.backup import backup, restore
 from footprint.ledger.factor_store import import_factors
 from footprint.ledger.importers import import_energy

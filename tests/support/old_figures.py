@@ -14,12 +14,12 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, create_engine, text
 
 import footprint.storage.migrations
-from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.window_counts import divide_windows
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.records import COUNT_COLUMNS
 from footprint.storage.figure_blocks import COUNTS, LAYOUTS, ShardTables, build_shard_tables
+from footprint.storage.shard_key import ShardKey
 from tests.support.stored_shards import FIRST_DAY, USES, host_tables, service_tables
 
 OLD_TABLES = {"energy": "footprint_row", "coverage": "footprint_seen", "counts": "footprint_count"}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from footprint.aggregation.calculation_basis import basis_at
+from footprint.aggregation.basis_lookup import basis_at
 from footprint.aggregation.executors import ComputedDay
 from footprint.aggregation.result_writer import ShardStamp, store_days
-from footprint.aggregation.shard_key import ShardKey
 from footprint.attribution.shard import AMOUNTS
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config, parse_config
@@ -17,6 +16,7 @@ from footprint.impact.factor_book import shipped_book
 from footprint.storage import schema
 from footprint.storage.database import Store
 from footprint.storage.figure_blocks import COVERAGE, ShardTables, build_shard_tables
+from footprint.storage.shard_key import ShardKey
 
 FIRST_DAY = 20_500  # 2026-02-16: three months with a change of clocks in most zones
 DAYS = 100

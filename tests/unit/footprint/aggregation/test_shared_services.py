@@ -11,13 +11,13 @@ from sqlalchemy import select
 
 from footprint.aggregation import executors
 from footprint.aggregation.fleet import place_service
-from footprint.aggregation.placements import Tenure
 from footprint.config import Config, ConfigError, parse_config
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_writer import seal
 from footprint.ledger.backup import backup, restore
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.ledger.object_store import ObjectStore
+from footprint.ledger.placements import Tenure
 from footprint.queries.avoidable_energy import avoidable_energy
 from footprint.queries.split_diagnostics import model_shares, split_diagnostics
 from footprint.storage import schema

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from footprint.aggregation.shard_key import ShardKey
 from footprint.calendar import calendar_ranges
 from footprint.config import Config
 from footprint.figures import Query, run_query
@@ -26,6 +25,7 @@ from footprint.ledger.importers import import_requests
 from footprint.queries.hourly_profile import hourly_energy
 from footprint.storage.database import Store
 from footprint.storage.figure_writer import DAY, LARGEST, MONTH, SHARD, WITHOUT_SUMS, compact
+from footprint.storage.shard_key import ShardKey
 from tests.support.contract_files import DAY_S, NOW_US, compute, config, energy_lines, import_files, request_lines, write
 from tests.support.scalar_metrics import budgets, energy_figures
 from tests.support.stored_shards import DAYS, FIRST_DAY, fill, host_tables, put_shard, zoned

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.aggregation.calculation_basis import basis_at
+from footprint.aggregation.basis_lookup import basis_at
 from footprint.attribution.largest_remainder import split_integer
 from footprint.config import parse_config
 from footprint.figures.cell_table import AMOUNTS, NAME_COLUMNS, CellKey, CellTable, build_table

@@ -18,18 +18,18 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import event, text
 
-from footprint.aggregation.calculation_basis import CalculationBasis
-from footprint.aggregation.shard_key import ShardKey
 from footprint.cli.app import status_of
 from footprint.config import Config, ConfigError, parse_config
 from footprint.core.units import kwh_from_uj
 from footprint.figures import Query, run_query
 from footprint.figures.mirror import _BASIS_COLUMNS, MirrorError, MirrorSummary, update_mirror, verify_mirror
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.ledger.import_batches import list_batches, withdraw_batch
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.ledger.object_store import ObjectStore, ObjectStoreError
 from footprint.storage.database import Store
 from footprint.storage.figure_writer import compact
+from footprint.storage.shard_key import ShardKey
 from tests.support.contract_files import CONFIG, DAY_S, NOW_US, compute, config, energy_lines, import_files, request_lines, write
 from tests.support.figure_rows import add_microjoule, figure_rows
 from tests.support.stored_shards import FIRST_DAY, fill, host_tables, put_shard, zoned

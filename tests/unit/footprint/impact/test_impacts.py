@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.aggregation.calculation_basis import host_embodied_ug_per_s
+from footprint.aggregation.basis_lookup import host_embodied_ug_per_s
 from footprint.attribution.embodied import split_embodied
 from footprint.cli.app import status_of
 from footprint.config import ConfigError

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import create_engine, text
 
-from footprint.aggregation.shard_key import ShardKey
 from footprint.figures import Query, run_query
 from footprint.ledger.backup import backup, restore
 from footprint.storage.database import Store
 from footprint.storage.figure_writer import compact, data_version
+from footprint.storage.shard_key import ShardKey
 from tests.support.contract_files import NOW_US, compute
 from tests.support.stored_shards import FIRST_DAY, fill, put_shard, service_tables, zoned
 from tests.support.three_days import ENERGY, FACTS, REQUESTS, import_all, rendered_answers

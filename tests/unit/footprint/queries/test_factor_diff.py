@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.pages.methods import bundle_diff_card
-from footprint.aggregation.calculation_basis import IMPACT_KINDS
+from footprint.aggregation.basis_lookup import IMPACT_KINDS
 from footprint.core.timestamps import from_datetime
 from footprint.figures.query import BadQuery
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor, shipped_book

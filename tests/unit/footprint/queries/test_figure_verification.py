@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from footprint.aggregation.shard_key import ShardKey
 from footprint.cli.app import status_of
 from footprint.ledger.backup import backup, restore
 from footprint.queries.figure_verification import verify_figures
@@ -16,6 +15,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import COUNTS, from_arrow, pack, to_arrow, unpack
 from footprint.storage.figure_writer import MONTH, compact, digest_of_parts
+from footprint.storage.shard_key import ShardKey
 from tests.support.contract_files import CONFIG, DAY_S, NOW_US, compute, config, energy_lines, import_files, request_lines
 from tests.support.figure_rows import add_microjoule
 from tests.support.stored_shards import FIRST_DAY, fill, host_tables, put_shard, zoned

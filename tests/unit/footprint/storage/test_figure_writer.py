@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from footprint.aggregation.shard_key import ShardKey
 from footprint.config import Config
 from footprint.figures import Query, run_query
 from footprint.figures.dataset import Dataset
 from footprint.storage import figure_writer
 from footprint.storage.database import Store
 from footprint.storage.figure_writer import DAY, MONTH, SHARD, compact
+from footprint.storage.shard_key import ShardKey
 from tests.support.contract_files import NOW_US
 from tests.support.figure_rows import figure_rows
 from tests.support.stored_shards import FIRST_DAY, fill, host_tables, put_shard, zoned

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from footprint.aggregation.shard_key import ShardKey
 from footprint.storage.database import Store
 from footprint.storage.figure_blocks import ShardTables
 from footprint.storage.figure_writer import compact
+from footprint.storage.shard_key import ShardKey
 from tests.support.stored_shards import FIRST_DAY, host_tables, put_shard, zoned
 
 FACTS = zoned("UTC")

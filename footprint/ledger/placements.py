@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from footprint.attribution.energy_intervals import Samples
-from footprint.config import ALWAYS, FOREVER_US, Placement, ServiceFact
+from footprint.config import ALWAYS, FOREVER_US, Config, Placement, ServiceFact
 from footprint.core.units import US_PER_HOUR
-from footprint.ledger.ledger_view import Alias
+from footprint.ledger.ledger_view import HOLDING_PREFIX, Alias, LedgerView
 
 # The agent reports each hour which processes compute on a device; after two hours without a report it is unknown.
 HOLDING_TIMEOUT_US = 2 * US_PER_HOUR
@@ -102,3 +102,16 @@ def _holding_periods(samples: Samples) -> Iterable[tuple[int, int]]:
         if since is not None and (not value or silent):
             yield since, at if not value else at + HOLDING_TIMEOUT_US
             since = None
+
+
+def host_tenures(view: LedgerView, config: Config, host: str) -> list[Tenure]:
+    """Placements on the devices of a host: those of the configuration, and those inferred from processes on other devices."""
+    streams = view.streams().get(host, [])
+    tenures = configured_tenures(config.placements, host, view.aliases(host), {stream.device for stream in streams})
+    placed = {tenure.device for tenure in tenures}
+    seen: dict[str, dict[str, Samples]] = {}
+    for stream in streams:
+        if stream.quantity.startswith(HOLDING_PREFIX) and stream.device not in placed:
+            samples = view.samples(stream.id, 0, FOREVER_US)
+            seen.setdefault(stream.device, {})[stream.quantity.removeprefix(HOLDING_PREFIX)] = samples
+    return tenures + [tenure for device in sorted(seen) for tenure in process_tenures(device, seen[device], config.services)]

@@ -1,74 +1,16 @@
-"""Calculation basis of a row: the facts and factors that turn its energy into impact, with their bounds.
-
-A basis is stored as JSON beside the rows, so that a figure can be traced after the configuration and the factor book have
-changed.
-"""
+"""Basis lookup: the facts and factors that hold for a device at an instant."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from footprint.aggregation import METHOD_VERSION
 from footprint.config import Config, HostFact
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
-from footprint.core.stored_forms import from_plain, stored_as, to_plain
+from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.embodied import accelerator_kgco2e, embodied_ug_per_s, end_of_life_us
 from footprint.impact.factor_book import Factor, FactorBook, MissingFactor
-
-
-@stored_as(
-    "Basis",
-    "host site zone uplift uplift_assumed pue pue_assumed factor factor_id factor_version component device_model method "
-    "idle_known market wue wue_assumed water adpe_kgsb_per_kwh primary_mj_per_kwh price_eur_per_kwh embodied_known "
-    "life_over split method_version",
-)
-@dataclass(frozen=True, slots=True)
-class CalculationBasis:
-    """Facts of one device over one segment of time; bounds as (value, low, high), a factor in g/kWh.
-
-    ``method`` is how most of the device's energy of the day was read: counter, power or estimate.
-    """
-
-    host: str
-    site: str
-    zone: str
-    uplift: tuple[float, float, float]
-    uplift_assumed: bool
-    pue: tuple[float, float, float]
-    pue_assumed: bool
-    factor: tuple[float, float, float] | None
-    factor_id: str
-    factor_version: str
-    component: str
-    device_model: str
-    method: str
-    idle_known: bool
-    market: float | None = None  # g/kWh, where there is evidence
-    wue: tuple[float, float, float] = (0.0, 0.0, 0.0)  # L per kWh of IT
-    wue_assumed: bool = False
-    water: tuple[float, float, float] | None = None  # L per kWh of the facility, off site
-    adpe_kgsb_per_kwh: float | None = None
-    primary_mj_per_kwh: float | None = None
-    price_eur_per_kwh: float | None = None
-    embodied_known: bool = False
-    life_over: bool = False  # past its declared life, a host has no embodied impact left to spread
-    split: str = ""  # how shared energy was divided: a status of the step model, "" where nothing is placed
-    method_version: str = METHOD_VERSION
-
-    def to_json(self) -> str:
-        """One line of JSON; equal facts give equal lines."""
-        return json.dumps(to_plain(self), sort_keys=True, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> CalculationBasis:
-        """Basis from the output of ``to_json``."""
-        plain = json.loads(text)
-        for key in ("uplift", "pue", "factor", "wue", "water"):
-            plain[key] = None if plain[key] is None else tuple(plain[key])
-        return from_plain(cls, plain)
 
 
 def estimate_bounds(estimate: Estimate) -> tuple[float, float, float]:
@@ -133,6 +75,7 @@ def basis_at(
         method=method,
         idle_known=idle_known,
         split=split,
+        method_version=METHOD_VERSION,
     )
 
 
