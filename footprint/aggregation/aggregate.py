@@ -98,8 +98,8 @@ def aggregate(
             if from_us is None and to_us is None:
                 run.remove_withdrawn_shards()
                 run.finish()
-    if run.closed_days or summary.removed or run.compares_all:
-        compact(store, config.timezone, now_us)
+    if run.closed_days or run.compares_all:
+        compact(store, config.timezone, now_us, None if run.compares_all else run.closed_days)
     if summary.kept_facts:
         summary.notes.append(
             f"{summary.kept_facts} sealed days of hosts and services keep the facts under which they were computed: "
@@ -119,7 +119,7 @@ class _AggregationRun:
         self.summary, self.progress = summary, progress
         self.basis = comparison_basis(config, book)
         self.parts: dict[tuple[ShardKey, int], OpenPart] = {}  # of open days
-        self.closed_days = False  # whether figures of closed days were stored
+        self.closed_days: set[int] = set()  # days whose figures changed for good
         self.marked: set[tuple[ShardKey, int]] | None = None  # of a run that compares all days under the basis of the last one
 
     def read(self, connection: Connection, *, everything: bool) -> None:
@@ -212,7 +212,8 @@ class _AggregationRun:
                 if not stamp.provisional or len(waiting) == OPEN_DAYS_PER_COMMIT:
                     store_days(self.store, self.config, waiting)
                     waiting = []
-                self.closed_days |= not stamp.provisional
+                if not stamp.provisional:
+                    self.closed_days.add(computed.day)
                 self.summary.computed += 1
             if waiting:
                 store_days(self.store, self.config, waiting)
@@ -249,6 +250,7 @@ class _AggregationRun:
             if not self.comparison.is_called_for(key, day):
                 remove_shard(self.store, key, day)
                 self.summary.removed += 1
+                self.closed_days.add(day)
 
     def finish(self) -> None:
         """Clear the marks that the run saw, and record that all days were compared."""

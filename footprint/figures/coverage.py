@@ -40,13 +40,31 @@ class DeviceTime:
     read: list[Stretch] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Spans of numbered devices as arrays of shape (n,) [µs], with amounts of shape (n, k)."""
+
+    device: Ints
+    start_us: Ints
+    end_us: Ints
+    amounts: Ints
+
+    def columns(self) -> list[Ints]:
+        """Device, start, end and each amount."""
+        return [self.device, self.start_us, self.end_us, *self.amounts.T]
+
+    def sorted(self) -> _Spans:
+        """The spans by device and time."""
+        order = np.lexsort([self.end_us, self.start_us, self.device])
+        return _Spans(self.device[order], self.start_us[order], self.end_us[order], self.amounts[order])
+
+
 class _Timeline:
     """Cumulative amounts over the spans of numbered devices; the spans of a device do not overlap."""
 
     def __init__(self, device: Ints, start_us: Ints, end_us: Ints, amounts: Ints) -> None:
-        """Spans as arrays of shape (n,), their amounts [µs] of shape (n, k)."""
-        order = np.lexsort([start_us, device])
-        self._device, self._start, self._end, self._amounts = device[order], start_us[order], end_us[order], amounts[order]
+        """Spans as arrays of shape (n,), sorted by device and time; their amounts [µs] of shape (n, k)."""
+        self._device, self._start, self._end, self._amounts = device, start_us, end_us, amounts
         none = np.zeros((1, amounts.shape[1]), dtype=np.int64)
         self._before = np.concatenate([none, np.cumsum(self._amounts, axis=0)])
         self._origin = int(start_us.min()) if len(start_us) else 0
@@ -77,13 +95,31 @@ class _Timeline:
 
 @dataclass(slots=True)
 class CoverageIndex:
-    """Times of all devices, and the tenures of services on them."""
+    """Times of all devices, and the tenures of services on them.
 
-    devices: dict[Device, DeviceTime]
+    ``names`` are the devices in order; ``read`` and ``expected`` are columns of arrays of spans, sorted by device and time.
+    """
+
+    names: list[Device]
+    read: _Spans
+    expected: _Spans
     tenures: dict[str, list[Tenure]]  # service -> (device, since, until)
     _by_host: dict[str, list[Tenure]] = field(default_factory=dict)
     _numbers: dict[Device, int] = field(default_factory=dict)
     _lines: tuple[_Timeline, _Timeline] | None = None
+    _devices: dict[Device, DeviceTime] = field(default_factory=dict)
+
+    @property
+    def devices(self) -> dict[Device, DeviceTime]:
+        """Times by device, span by span."""
+        if not self._devices:
+            self._devices = {device: DeviceTime() for device in self.names}
+            times = list(self._devices.values())
+            for number, *span in zip(*(column.tolist() for column in self.expected.columns()), strict=True):
+                times[number].expected.append((span[0], span[1]))
+            for number, *span in zip(*(column.tolist() for column in self.read.columns()), strict=True):
+                times[number].read.append(tuple(span))  # type: ignore[arg-type]
+        return self._devices
 
     def of_services(self, services: Iterable[str], hosts: set[str]) -> list[Tenure]:
         """(device, since, until) that determine the coverage of services; without a device, all devices of their hosts."""
@@ -92,14 +128,14 @@ class CoverageIndex:
             placed = self.tenures.get(service, [])
             spans.update(placed)
             if not placed or service == UNATTRIBUTED_NAME:
-                spans.update((device, 0, FOREVER_US) for device in self.devices if device[0] in hosts)
+                spans.update((device, 0, FOREVER_US) for device in self.names if device[0] in hosts)
         return sorted(spans)
 
     def of_hosts(self, hosts: set[str] | None) -> list[Tenure]:
         """(device, since, until) of all devices, or those of some hosts."""
         if not self._by_host:
             by_host: dict[str, list[Tenure]] = {}
-            for device in sorted(self.devices):
+            for device in self.names:
                 by_host.setdefault(device[0], []).append((device, 0, FOREVER_US))
             self._by_host = by_host
         chosen = self._by_host if hosts is None else sorted(hosts & self._by_host.keys())
@@ -139,14 +175,11 @@ class CoverageIndex:
 
     def _timelines(self) -> tuple[_Timeline, _Timeline]:
         """Read, known and modelled time; expected time."""
-        self._numbers = {device: number for number, device in enumerate(sorted(self.devices))}
-        read = [(self._numbers[device], *stretch) for device, time in self.devices.items() for stretch in time.read]
-        spans = [(self._numbers[device], *span) for device, time in self.devices.items() for span in time.expected]
-        stretches, expected = np.array(read, dtype=np.int64).reshape(-1, 6), np.array(spans, dtype=np.int64).reshape(-1, 3)
-        length = expected[:, 2:] - expected[:, 1:2]
+        self._numbers = {device: number for number, device in enumerate(self.names)}
+        length = (self.expected.end_us - self.expected.start_us)[:, None]
         return (
-            _Timeline(stretches[:, 0], stretches[:, 1], stretches[:, 2], stretches[:, 3:]),
-            _Timeline(expected[:, 0], expected[:, 1], expected[:, 2], length),
+            _Timeline(self.read.device, self.read.start_us, self.read.end_us, self.read.amounts),
+            _Timeline(self.expected.device, self.expected.start_us, self.expected.end_us, length),
         )
 
 
@@ -169,7 +202,7 @@ def device_coverage_seconds(
 
     known = measured + estimated, estimated = modelled + interpolated over a gap, missing = expected - known.
     """
-    devices = sorted(coverage_index.devices)
+    devices = coverage_index.names
     times = [coverage_index.measure_periods([(device, 0, FOREVER_US)], periods).tolist() for device in devices]
     for index in range(len(periods)):
         for device, by_period in zip(devices, times, strict=True):
@@ -261,23 +294,26 @@ class _CoverageRequest:
 
 
 def _read_coverage(source: CellSource, request: _CoverageRequest, tenures: Mapping[str, list[Tenure]]) -> CoverageIndex:
-    read = _read_stretches(source, request)
-    expected: dict[Device, list[Span]] = defaultdict(list)
-    for device, stretches in read.items():
-        after = EXPECTED_AFTER_US if device[0] in request.declared else 0
-        expected[device] = [(start, end + after) for start, end, *_ in stretches]
-    for device, extent in _undeclared_extents(source, request):
-        expected[device].append(extent)
-    for service in tenures.values():
-        for device, since, until in service:
-            if device[0] in request.declared and (request.hosts is None or device[0] in request.hosts):
-                expected[device].append((since, until))
-    clipped = {
-        device: _merge_spans((max(a, request.start_us), min(b, request.expected_until_us)) for a, b in spans)
-        for device, spans in expected.items()
-    }
-    devices = {device: DeviceTime(spans, read.get(device, [])) for device, spans in clipped.items()}
-    return CoverageIndex(devices, dict(tenures))
+    read_devices, read = _read_stretches(source, request)
+    extents = list(_undeclared_extents(source, request))
+    placed = [
+        tenure
+        for service in tenures.values()
+        for tenure in service
+        if tenure[0][0] in request.declared and (request.hosts is None or tenure[0][0] in request.hosts)
+    ]
+    others = [(device, low, high) for device, (low, high) in extents] + placed
+    names = sorted({*read_devices, *(device for device, _, _ in others)})
+    number = {device: index for index, device in enumerate(names)}
+    renumbered = np.array([number[device] for device in read_devices], dtype=np.int64)[read.device]
+    stretches = _Spans(renumbered, read.start_us, read.end_us, read.amounts).sorted()
+    after = np.array([EXPECTED_AFTER_US if host in request.declared else 0 for host, _ in names], dtype=np.int64)
+    further = np.array([(number[device], low, high) for device, low, high in others], dtype=np.int64).reshape(-1, 3)
+    device = np.concatenate([stretches.device, further[:, 0]])
+    start_us = np.maximum(np.concatenate([stretches.start_us, further[:, 1]]), request.start_us)
+    end_us = np.concatenate([stretches.end_us + after[stretches.device], further[:, 2]])
+    expected = _merge_spans(device, start_us, np.minimum(end_us, request.expected_until_us))
+    return CoverageIndex(names, stretches, expected, dict(tenures))
 
 
 def _expect_placements_unread(source: CellSource, tenures: dict[str, list[Tenure]]) -> None:
@@ -288,8 +324,8 @@ def _expect_placements_unread(source: CellSource, tenures: dict[str, list[Tenure
             tenures[placement.service].append((device, placement.since_us, placement.until_us))
 
 
-def _read_stretches(source: CellSource, request: _CoverageRequest) -> dict[Device, list[Stretch]]:
-    """Read time of each device, in stretches as long as the edges allow."""
+def _read_stretches(source: CellSource, request: _CoverageRequest) -> tuple[list[Device], _Spans]:
+    """Devices, and the read, known and modelled time of each, in stretches as long as the edges allow."""
     slot_us = source.slot_us
     first = request.start_us - EXPECTED_AFTER_US
     first, last = first - first % slot_us, request.end_us + -request.end_us % slot_us
@@ -298,17 +334,13 @@ def _read_stretches(source: CellSource, request: _CoverageRequest) -> dict[Devic
         grid |= {edge - edge % slot_us, edge + -edge % slot_us}
     inside = sorted(edge for edge in grid if first <= edge <= last)
     ranges = [(0, low // US_PER_S, high // US_PER_S) for low, high in pairwise(inside)]
-    hosts = _hosts_condition(source, request.hosts)
-    columns = source.dataset.stretches(ranges, hosts, slots_only=request.by_slot)
-    named = [source.texts(columns[name]) for name in ("host", "device")]
-    order = np.argsort(columns["first_us"], kind="stable")
+    columns = source.dataset.stretches(ranges, _hosts_condition(source, request.hosts), slots_only=request.by_slot)
+    (hosts, host_texts), (devices, device_texts) = (source.texts(columns[name]) for name in ("host", "device"))
+    pairs, device = np.unique(hosts * max(len(device_texts), 1) + devices, return_inverse=True)
+    names = [(host_texts[pair // len(device_texts)], device_texts[pair % len(device_texts)]) for pair in pairs.tolist()]
     known = columns["measured_us"] + columns["bridged_us"]
-    amounts = (columns["first_us"], columns["last_us"], columns["measured_us"], known, columns["modelled_us"])
-    stretches: dict[Device, list[Stretch]] = defaultdict(list)
-    names = [[texts[code] for code in codes[order].tolist()] for codes, texts in named]
-    for host, device, *stretch in zip(*names, *(column[order].tolist() for column in amounts), strict=True):
-        stretches[host, device].append(tuple(stretch))  # type: ignore[arg-type]
-    return dict(stretches)
+    amounts = np.stack([columns["measured_us"], known, columns["modelled_us"]], axis=1)
+    return names, _Spans(device.astype(np.int64), columns["first_us"], columns["last_us"], amounts)
 
 
 def _hosts_condition(source: CellSource, hosts: Iterable[str] | None) -> list[int] | None:
@@ -337,11 +369,18 @@ def _undeclared_extents(source: CellSource, request: _CoverageRequest) -> Iterab
         yield (host, device), (first_us, last_us)
 
 
-def _merge_spans(spans: Iterable[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end)
-        else:
-            merged.append((start, end))
-    return merged
+def _merge_spans(device: Ints, start_us: Ints, end_us: Ints) -> _Spans:
+    """The union of the spans of each device; empty spans are left out."""
+    present = start_us < end_us
+    spans = _Spans(
+        device[present], start_us[present], end_us[present], np.zeros((int(present.sum()), 0), dtype=np.int64)
+    ).sorted()
+    if not len(spans.device):
+        return spans
+    origin = int(spans.start_us.min())
+    offset = spans.device * (int(spans.end_us.max()) - origin + 1) - origin  # a device's instants are all after those before it
+    reached = np.maximum.accumulate(spans.end_us + offset)
+    first = np.flatnonzero(np.concatenate([[True], (spans.start_us + offset)[1:] > reached[:-1]]))
+    last = np.append(first[1:], len(reached)) - 1
+    device = spans.device[first]
+    return _Spans(device, spans.start_us[first], reached[last] - offset[last], spans.amounts[first])

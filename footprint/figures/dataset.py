@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -209,20 +210,23 @@ class Dataset:
         if extent is None:
             return []
         earliest, latest = month_start_s(self.zone, extent[0]), month_end_s(self.zone, extent[1])
-        starts: dict[_Source, dict[int, int]] = defaultdict(dict)
+        starts: dict[_Source, list[NDArray[np.int64]]] = defaultdict(list)  # rows of start and period
         blocks: dict[_Source, dict[int, Block]] = defaultdict(dict)
-        for period, first, last in ((period, max(first, earliest), min(last, latest)) for period, first, last in ranges):
-            if first >= last:
-                continue
-            for source, chosen, instants in self._plan(layout, first, last, slots_only=slots_only, months=months):
+        for run in _contiguous_runs(ranges, earliest, latest):
+            firsts, periods = (np.array([item[column] for item in run], dtype=np.int64) for column in (1, 0))
+            edges = sorted(item[1] for item in run[1:])
+            for source, chosen, instants in self._plan(
+                layout, run[0][1], run[-1][2], edges, slots_only=slots_only, months=months
+            ):
                 blocks[source].update((block.id, block) for block in chosen)
-                starts[source].update(dict.fromkeys(instants, period))
+                begins = np.array(instants, dtype=np.int64)
+                starts[source].append(np.stack([begins, periods[np.searchsorted(firsts, begins, side="right") - 1]]))
         tables = []
         for source in sorted(blocks):
             parts = self._parts_of(list(blocks[source].values()), layout, source.level)
-            if parts and starts[source]:
-                columns = [pa.array(values, pa.int64()) for values in (starts[source].keys(), starts[source].values())]
-                tables.append((pa.concat_tables(parts), pa.table(columns, names=["start_s", "period"])))
+            if parts:
+                columns = np.concatenate(starts[source], axis=1)
+                tables.append((pa.concat_tables(parts), pa.table([columns[0], columns[1]], names=["start_s", "period"])))
         return tables
 
     def summed_months(self) -> list[tuple[int, int]]:
@@ -231,37 +235,43 @@ class Dataset:
         return [(block.first_s, block.last_s) for block in self.blocks() if block.tier == MONTH and block.zone == zone]
 
     def _plan(
-        self, layout: str, first: int, last: int, *, slots_only: bool, months: bool
-    ) -> Iterator[tuple[_Source, list[Block], Iterable[int]]]:
-        """What to read of a range: source, blocks, and the starts of the rows that count [s]."""
+        self, layout: str, first: int, last: int, edges: Sequence[int], *, slots_only: bool, months: bool
+    ) -> Iterator[tuple[_Source, list[Block], Sequence[int]]]:
+        """What to read of a range: source, blocks, and the starts of the rows that count [s]; ``edges`` of periods cut it."""
         if layout == "profile":
             inside = [block for block in self._month_blocks().values() if block.first_s < last and block.last_s > first]
             yield _Source(is_month=True, level=SLOTS), inside, range(first, last, SHORTEST_SLOT_S)
             return
-        pieces = (
-            [calendar_ranges.CalendarRange(calendar_ranges.SLOTS, first, last)]
-            if slots_only
-            else list(calendar_ranges.split_range(self.zone, first, last))
-        )
-        for piece in pieces:
+        if slots_only:
+            yield self._slots(first, last)
+            return
+        for piece in calendar_ranges.split_range(self.zone, first, last):
             if piece.kind == calendar_ranges.SLOTS:
                 yield self._slots(piece.first, piece.last)
                 continue
             for low, high in self._by_month(piece.first, piece.last):
-                yield self._whole_days(low, high, whole=months and piece.kind == calendar_ranges.MONTHS)
+                inner = edges[bisect_right(edges, low) : bisect_left(edges, high)]
+                midnights = self._midnights(low, high)
+                if set(inner) <= set(midnights):
+                    is_month = months and piece.kind == calendar_ranges.MONTHS and not inner
+                    yield self._whole_days(midnights, high, whole=is_month)
+                    continue
+                for start, end in pairwise([low, *inner, high]):
+                    yield from self._plan(layout, start, end, (), slots_only=False, months=months)
 
-    def _slots(self, first: int, last: int) -> tuple[_Source, list[Block], Iterable[int]]:
+    def _midnights(self, first: int, last: int) -> list[int]:
+        days = range(calendar_ranges.local_day(self.zone, first), calendar_ranges.local_day(self.zone, last - 1) + 1)
+        return [calendar_ranges.midnight_s(self.zone, day) for day in days]
+
+    def _slots(self, first: int, last: int) -> tuple[_Source, list[Block], Sequence[int]]:
         return _Source(is_month=False, level=SLOTS), self._blocks_between(first, last), range(first, last, SHORTEST_SLOT_S)
 
-    def _whole_days(self, first: int, last: int, *, whole: bool) -> tuple[_Source, list[Block], Iterable[int]]:
+    def _whole_days(self, midnights: Sequence[int], last: int, *, whole: bool) -> tuple[_Source, list[Block], Sequence[int]]:
         """What to read of whole days within one month; ``whole``: the month itself."""
+        first = midnights[0]
         month = self._month_blocks().get(month_start_s(self.zone, first))
-        if month is not None and whole:
-            return _Source(is_month=True, level=MONTHS), [month], [first]
-        days = range(calendar_ranges.local_day(self.zone, first), calendar_ranges.local_day(self.zone, last - 1) + 1)
-        midnights = [calendar_ranges.midnight_s(self.zone, day) for day in days]
         if month is not None:
-            return _Source(is_month=True, level=DAYS), [month], midnights
+            return _Source(is_month=True, level=MONTHS if whole else DAYS), [month], [first] if whole else midnights
         blocks, zone = self._blocks_between(first, last), calendar_ranges.zone_fingerprint(self.zone)
         if all(block.zone == zone for block in blocks):
             return _Source(is_month=False, level=DAYS), blocks, midnights
@@ -315,6 +325,21 @@ class Dataset:
         if self._cursor is None:
             self._cursor = _connect()
         return self._cursor
+
+
+def _contiguous_runs(ranges: Ranges, earliest: int, latest: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Ranges within [earliest, latest) in order of time, those that follow each other together."""
+    run: list[tuple[int, int, int]] = []
+    for period, first, last in sorted(ranges, key=lambda item: item[1]):
+        clipped = period, max(first, earliest), min(last, latest)
+        if clipped[1] >= clipped[2]:
+            continue
+        if run and run[-1][2] != clipped[1]:
+            yield run
+            run = []
+        run.append(clipped)
+    if run:
+        yield run
 
 
 def _needed_columns(layout: str, texts: Iterable[str]) -> list[str]:

@@ -128,7 +128,7 @@ def gather_cells(
 
 def undeclared_use_cases(source: CellSource, periods: Sequence[tuple[int, int]]) -> list[str]:
     """Undeclared use cases in the figures of these periods."""
-    rows = source.dataset.sums("energy", slot_ranges_s(periods), ["use_case"], {})
+    rows = source.dataset.sums("energy", slot_ranges_s([(periods[0][0], periods[-1][1])]), ["use_case"], {})
     _, texts = source.texts(integers(rows["key0"]))
     declared = {use_case.name for use_case in source.config.use_cases}
     return sorted(set(texts) - declared - {*RESERVED_USE_CASES, ""})

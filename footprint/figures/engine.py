@@ -331,7 +331,7 @@ def _row(
     start_us, end_us = result.periods[period]
     times = result.times(period, group)
     read, _, expected = times
-    counted = requests_figures([amounts for _, amounts in group.counts])
+    counted = requests_figures(group.counts)
     present, figures = _row_figures(result, group, summed, times)
     if not present and not any(counted.values()):  # tokens of a window may fall into a slot without a whole request
         return None

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
 from footprint.calendar.ranges import split_by_period
+from footprint.core.records import COUNT_COLUMNS
 from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, combine_codes
 from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_use_cases
 from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics
 from footprint.figures.own_traffic import services_not_counted
 from footprint.figures.query import PLACE_COLUMNS, Query
-from footprint.figures.request_counts import Counts, count_requests
+from footprint.figures.request_counts import CountTable, count_requests
 
 USE_CASE_COLUMNS = frozenset({"use_case", "model", "charter"})  # columns that separate the use cases of a service
 Names = tuple[str, ...]
@@ -31,7 +32,7 @@ class Group:
     table: CellTable | None = None
     chosen: Ints | None = None
     number: int = -1  # index in the grouped metrics; -1 without cells
-    counts: list[tuple[str, list[int | None]]] = field(default_factory=list)
+    counts: list[Sequence[int | None]] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
     use_cases: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
@@ -155,19 +156,18 @@ def _gather_energy(
     return redistribute_idle(cells, month, month_weights(source, months, services)), owner
 
 
-def _matches(query: Query, values: dict[str, str]) -> bool:
-    """Whether values match: values of one name are alternatives, names combine."""
-    return all(values[name] in wanted for name, wanted in _allowed_values(query).items())
-
-
-def _add_counts(groups: dict[tuple[int, Names], Group], query: Query, counts: Counts) -> None:
+def _add_counts(groups: dict[tuple[int, Names], Group], query: Query, table: CountTable) -> None:
+    """Add counts to the groups, each row by period, names and service."""
     not_counted = services_not_counted(query)
-    for (period, service, use_case, model, charter), amounts in counts.items():
-        if service in not_counted:
-            continue
-        values = {"service": service, "use_case": use_case, "model": model, "charter": charter}
-        if _matches(query, values):
-            group = groups[period, tuple(values[name] for name in query.group)]
-            group.counts.append((service, amounts))
-            group.services.add(service)
-            group.use_cases.add(use_case)
+    service_codes, services = table.names["service"]
+    chosen = np.array([service not in not_counted for service in services], dtype=bool)[service_codes]
+    for name, allowed in _allowed_values(query).items():
+        codes, texts = table.names[name]
+        chosen &= np.array([text in allowed for text in texts], dtype=bool)[codes]
+    names = {name: [texts[code] for code in codes.tolist()] for name, (codes, texts) in table.names.items()}
+    counts = list(zip(*(table.counts[name] for name in COUNT_COLUMNS), strict=True))
+    for row in np.flatnonzero(chosen).tolist():
+        group = groups[int(table.period[row]), tuple(names[name][row] for name in query.group)]
+        group.counts.append(counts[row])
+        group.services.add(names["service"][row])
+        group.use_cases.add(names["use_case"][row] if "use_case" in names else "")

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import pyarrow as pa
+
+from footprint.attribution.array_types import Ints
 from footprint.core.records import COUNT_COLUMNS
-from footprint.figures.dataset import integers
+from footprint.figures.dataset import integers, sums_of
 from footprint.figures.energy_cells import CellSource, filter_sql, slot_ranges_s
 
 NAME_COLUMNS = ("service", "use_case", "model", "charter")
-Key = tuple[int, str, str, str, str]  # period, then NAME_COLUMNS
-Counts = dict[Key, list[int | None]]  # COUNT_COLUMNS; None if unknown
+
+
+@dataclass(frozen=True, slots=True)
+class CountTable:
+    """Counts by period and names: ``period`` and the codes of ``names`` of shape (n,), counts by column; None if unknown."""
+
+    period: Ints
+    names: dict[str, tuple[Ints, list[str]]]
+    counts: dict[str, list[int | None]]
 
 
 def count_requests(
     source: CellSource, periods: Sequence[tuple[int, int]], columns: Iterable[str], where: Iterable[tuple[str, str]] = ()
-) -> Counts:
-    """Counts of periods [start, end) of whole slots [µs], disjoint and sorted, by ``columns`` of NAME_COLUMNS.
+) -> CountTable:
+    """Counts of periods [start, end) of whole slots [µs], disjoint and sorted, by service and ``columns`` of NAME_COLUMNS.
 
     ``where`` is a push-down hint; callers must still filter.
     """
@@ -29,12 +40,13 @@ def count_requests(
         filter_sql(source, where, NAME_COLUMNS),
     )
     coded = {name: source.texts(integers(rows[f"key{index}"])) for index, name in enumerate(names)}
-    texts = {name: [column_texts[code] for code in codes.tolist()] for name, (codes, column_texts) in coded.items()}
-    empty = [""] * len(rows)
-    keys = zip(integers(rows["period"]).tolist(), *(texts.get(name, empty) for name in NAME_COLUMNS), strict=True)
-    amounts = zip(*(_known_counts(rows[name].to_pylist()) for name in COUNT_COLUMNS), strict=True)
-    return {key: list(counts) for key, counts in zip(keys, amounts, strict=True)}
+    return CountTable(integers(rows["period"]), coded, {name: _known_counts(rows[name]) for name in COUNT_COLUMNS})
 
 
-def _known_counts(values: Sequence[int | None]) -> list[int | None]:
-    return [None if value is None else int(value) for value in values]
+def _known_counts(column: pa.ChunkedArray) -> list[int | None]:
+    if column.null_count == len(column):
+        return [None] * len(column)
+    counts: list[int | None] = sums_of(column.fill_null(0)).tolist()
+    if not column.null_count:
+        return counts
+    return [count if is_known else None for count, is_known in zip(counts, column.is_valid().to_pylist(), strict=True)]

@@ -147,7 +147,7 @@ def remove_figures(
         delete_blocks(connection, [block.id])
     first_s, last_s = day_extent(day)
     kind, number = member
-    overlaps = (_BLOCK.c.last_s > first_s) & (_BLOCK.c.first_s < last_s)
+    overlaps = _overlapping(first_s, last_s)
     for block_id, tier, dead in connection.execute(select(_BLOCK.c.id, _BLOCK.c.tier, _BLOCK.c.dead).where(overlaps)).all():
         if tier == MONTH:
             delete_blocks(connection, [block_id])
@@ -156,6 +156,12 @@ def remove_figures(
             marks.setdefault(kind, set()).add(number)
             text = json.dumps({name: sorted(numbers) for name, numbers in sorted(marks.items())})
             connection.execute(_BLOCK.update().where(_BLOCK.c.id == block_id).values(dead=text))
+
+
+def _overlapping(first_s: int, last_s: int) -> ColumnElement[bool]:
+    """Condition on blocks that overlap a range; no block is longer than a month, so later ones need not be looked at."""
+    longest_s = 32 * S_PER_DAY
+    return (_BLOCK.c.last_s > first_s) & (_BLOCK.c.last_s < last_s + longest_s) & (_BLOCK.c.first_s < last_s)
 
 
 def dead_members(dead: str) -> dict[str, set[int]]:
@@ -268,18 +274,19 @@ def without_dead(table: pa.Table, layout: str, dead: str) -> pa.Table:
     return table.filter(~np.isin(table[column].to_numpy(), sorted(numbers)))
 
 
-def compact(store: Store, zone: ZoneInfo, now_us: int, *, everything: bool = False) -> int:
+def compact(store: Store, zone: ZoneInfo, now_us: int, days: Iterable[int] | None = None) -> int:
     """Pack closed UTC days into one block each, and sum the months that are over; return the number of blocks made.
 
-    A transaction packs a few days, so that it neither holds up writers nor grows the log of the database with the month; the last one
-    also sums the month. ``everything`` also looks at months in which nothing changed.
+    ``days`` are UTC days whose figures changed; None looks at all. A transaction packs a few days, so that it neither holds up writers
+    nor grows the log of the database with the month; the last one also sums the month.
     """
-    made, wanted = 0, zone_fingerprint(zone)
-    outdated = _BLOCK.c.zone.not_in((wanted, WITHOUT_SUMS)) | ((_BLOCK.c.tier == DAY) & (_BLOCK.c.dead != ""))
     extent = select(_BLOCK.c.first_s, _BLOCK.c.last_s)
     with store.read() as connection:
         extents = {(block.first_s, block.last_s) for block in _closed_blocks(connection)}
-        extents |= {(first, last) for first, last in connection.execute(extent if everything else extent.where(outdated))}
+        if days is None:
+            extents |= {(first, last) for first, last in connection.execute(extent)}
+    extents |= {day_extent(day) for day in days or ()}
+    made = 0
     months = sorted({month_start_s(zone, instant) for first, last in extents for instant in (first, last - 1)})
     for start in months:
         is_done = False
@@ -295,12 +302,13 @@ def _closed_blocks(connection: Connection, *conditions: ColumnElement[bool]) -> 
     shard = schema.Shard.__table__  # type: ignore[attr-defined]
     provisional = select(shard.c.day).where(shard.c.provisional)
     joined = select(_BLOCK.c.id, _BLOCK.c.first_s, _BLOCK.c.last_s).join(shard, shard.c.id == _BLOCK.c.shard_id)
-    return list(connection.execute(joined.where(_BLOCK.c.tier == SHARD, shard.c.day.not_in(provisional), *conditions)).all())
+    is_closed = (_BLOCK.c.shard_id > 0) & shard.c.day.not_in(provisional)
+    return list(connection.execute(joined.where(is_closed, *conditions)).all())
 
 
 def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int, now_us: int) -> tuple[int, bool]:
     """Pack a few closed days of a month; where none is left, sum the month if it is over. Return blocks made, and whether all is done."""
-    overlaps = (_BLOCK.c.last_s > start_s) & (_BLOCK.c.first_s < end_s)
+    overlaps = _overlapping(start_s, end_s)
     columns = (_BLOCK.c.id, _BLOCK.c.tier, _BLOCK.c.first_s, _BLOCK.c.last_s, _BLOCK.c.zone, _BLOCK.c.dead)
     blocks = connection.execute(select(*columns).where(overlaps, _BLOCK.c.tier != MONTH).order_by(_BLOCK.c.first_s)).all()
     closed, wanted, made = {block.id for block in _closed_blocks(connection, overlaps)}, zone_fingerprint(zone), 0
@@ -344,7 +352,7 @@ def _joined(blocks: Iterable[Mapping[str, pa.Table]]) -> dict[str, dict[str, Int
 
 def _sum_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int) -> int:
     """Store the sums of a month by day and in all; none if some rows are too large to be summed."""
-    overlaps = (_BLOCK.c.last_s > start_s) & (_BLOCK.c.first_s < end_s) & (_BLOCK.c.tier != MONTH)
+    overlaps = _overlapping(start_s, end_s) & (_BLOCK.c.tier != MONTH)
     blocks = connection.execute(select(_BLOCK.c.id, _BLOCK.c.zone, _BLOCK.c.dead).where(overlaps)).all()
     if not blocks or any(block.zone != zone_fingerprint(zone) for block in blocks):
         return 0

@@ -49,7 +49,7 @@ def build(path: Path, days: int = 730, services: int = 50, uses: int = 20) -> tu
     store = Store(f"sqlite:///{path}", demo=False)
     with store.begin() as connection:
         _fill(store, connection, config, days, services, uses)
-    compact(store, config.timezone, (DAY_0 + days) * US_PER_DAY, everything=True)
+    compact(store, config.timezone, (DAY_0 + days) * US_PER_DAY)
     return store, config, (DAY_0 + days) * US_PER_DAY
 
 

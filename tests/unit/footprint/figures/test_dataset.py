@@ -75,7 +75,7 @@ def random_query(facts: Config, luck: random.Random) -> Query:
 def slots_alone() -> Iterator[None]:
     """Answer from rows by slot, never from sums."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Dataset, "_whole_days", lambda self, first, last, *, whole: self._slots(first, last))
+        patch.setattr(Dataset, "_whole_days", lambda self, midnights, last, *, whole: self._slots(midnights[0], last))
         patch.setattr(Dataset, "summed_months", lambda self: [])
         yield
 
