@@ -29,6 +29,7 @@ SCHEMA_VERSION = "0010"  # the latest revision in migrations/versions
 OLDEST_VERSION = "0002"  # of stores from before migrations, whose meta table has schema 2
 _VERSIONS = table_("alembic_version", column("version_num", String))
 _BUSY_S = 60
+_MAX_IDLE_WAL_BYTES = 64 * 2**20  # to which the log of SQLite shrinks after a large transaction
 _WRITER_LOCK = 0x666F6F74  # an arbitrary number, the same for all writers of a PostgreSQL database
 _MAX_PARAMETERS = 30_000  # SQLite and PostgreSQL both limit the parameters of one statement
 
@@ -270,6 +271,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
     for pragma in (
         f"busy_timeout={_BUSY_S * 1000}",
         "journal_mode=WAL",
+        f"journal_size_limit={_MAX_IDLE_WAL_BYTES}",
         "synchronous=FULL",
         "cache_size=-65536",
         "temp_store=MEMORY",

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
 from footprint.attribution.array_types import Ints
 from footprint.calendar.calendar_ranges import local_day, midnight_s, month_bounds, zone_fingerprint
@@ -45,6 +45,7 @@ SHARD, DAY, MONTH = 0, 1, 2  # tiers of blocks
 WITHOUT_SUMS = "-"  # in place of a zone: amounts too large to be summed in 64 bits
 LARGEST = 10**15  # of one row: a month of quarter hours of it is less than 2^63
 S_PER_DAY = US_PER_DAY // US_PER_S
+DAYS_PER_TRANSACTION = 4
 CHANGES = "changes"  # key in Meta: version of the figures
 _BLOCK, _PART = schema.FigureBlock.__table__, schema.FigurePart.__table__  # type: ignore[attr-defined]
 Tables = Mapping[str, dict[str, Ints]]  # columns of numbers by layout
@@ -276,35 +277,41 @@ def without_dead(table: pa.Table, layout: str, dead: str) -> pa.Table:
 def compact(store: Store, zone: ZoneInfo, now_us: int, days: Iterable[int] | None = None) -> int:
     """Pack closed UTC days into one block each, and sum the months that are over; return the number of blocks made.
 
-    ``days`` are UTC days whose figures changed; None looks at all. A month's days and sums change in one transaction.
+    ``days`` are UTC days whose figures changed; None looks at all. A transaction packs a few days, so that it neither holds up writers
+    nor grows the log of the database with the month; the last one also sums the month.
     """
     extent = select(_BLOCK.c.first_s, _BLOCK.c.last_s)
     with store.read() as connection:
-        closed = extent.where(_BLOCK.c.id.in_(_closed_blocks(connection)))
-        extents = [tuple(row) for row in connection.execute(extent if days is None else closed)]
-    extents += [day_extent(day) for day in days or ()]
+        extents = {(block.first_s, block.last_s) for block in _closed_blocks(connection)}
+        if days is None:
+            extents |= {(first, last) for first, last in connection.execute(extent)}
+    extents |= {day_extent(day) for day in days or ()}
     made = 0
     months = sorted({month_start_s(zone, instant) for first, last in extents for instant in (first, last - 1)})
     for start in months:
-        with store.begin() as connection:
-            made += _compact_month(connection, zone, start, month_end_s(zone, start), now_us)
+        is_done = False
+        while not is_done:
+            with store.begin() as connection:
+                packed, is_done = _compact_month(connection, zone, start, month_end_s(zone, start), now_us)
+            made += packed
     return made
 
 
-def _closed_blocks(connection: Connection) -> list[int]:
-    """Blocks of single shards whose day is over for good."""
+def _closed_blocks(connection: Connection, *conditions: ColumnElement[bool]) -> list[Row[tuple[int, int, int]]]:
+    """Number and extent of the blocks of single shards whose day is over for good."""
     shard = schema.Shard.__table__  # type: ignore[attr-defined]
     provisional = select(shard.c.day).where(shard.c.provisional)
-    joined = select(_BLOCK.c.id).join(shard, shard.c.id == _BLOCK.c.shard_id)
-    return list(connection.execute(joined.where(_BLOCK.c.shard_id > 0, shard.c.day.not_in(provisional))).scalars())
+    joined = select(_BLOCK.c.id, _BLOCK.c.first_s, _BLOCK.c.last_s).join(shard, shard.c.id == _BLOCK.c.shard_id)
+    is_closed = (_BLOCK.c.shard_id > 0) & shard.c.day.not_in(provisional)
+    return list(connection.execute(joined.where(is_closed, *conditions)).all())
 
 
-def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int, now_us: int) -> int:
-    """Pack the closed days of a month, and sum the month where it is over."""
+def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int, now_us: int) -> tuple[int, bool]:
+    """Pack a few closed days of a month; where none is left, sum the month if it is over. Return blocks made, and whether all is done."""
     overlaps = _overlapping(start_s, end_s)
     columns = (_BLOCK.c.id, _BLOCK.c.tier, _BLOCK.c.first_s, _BLOCK.c.last_s, _BLOCK.c.zone, _BLOCK.c.dead)
     blocks = connection.execute(select(*columns).where(overlaps, _BLOCK.c.tier != MONTH).order_by(_BLOCK.c.first_s)).all()
-    closed, wanted, made = set(_closed_blocks(connection)), zone_fingerprint(zone), 0
+    closed, wanted, made = {block.id for block in _closed_blocks(connection, overlaps)}, zone_fingerprint(zone), 0
     by_day: dict[tuple[int, int], list[tuple[int, str]]] = {}
     stale_days: set[tuple[int, int]] = set()
     open_blocks = False
@@ -316,7 +323,7 @@ def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: 
         by_day.setdefault(extent, []).append((block.id, block.dead))
         if block.tier == SHARD or block.dead or block.zone not in (wanted, WITHOUT_SUMS):
             stale_days.add(extent)
-    for extent in sorted(stale_days):
+    for extent in sorted(stale_days)[:DAYS_PER_TRANSACTION]:
         tables = _joined([read_block(connection, *block) for block in by_day[extent]])
         delete_blocks(connection, [block_id for block_id, _ in by_day[extent]])
         if tables:
@@ -324,12 +331,14 @@ def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: 
         made += 1
     if stale_days:
         count_change(connection)
+    if len(stale_days) > DAYS_PER_TRANSACTION:
+        return made, False
     outdated = connection.execute(select(_BLOCK.c.id).where(overlaps, _BLOCK.c.tier == MONTH, _BLOCK.c.zone != wanted)).scalars()
     delete_blocks(connection, list(outdated))
     exists = connection.execute(select(_BLOCK.c.id).where(overlaps, _BLOCK.c.tier == MONTH, _BLOCK.c.first_s == start_s)).first()
     if open_blocks or end_s * US_PER_S > now_us or exists is not None:
-        return made
-    return made + _sum_month(connection, zone, start_s, end_s)
+        return made, True
+    return made + _sum_month(connection, zone, start_s, end_s), True
 
 
 def _joined(blocks: Iterable[Mapping[str, pa.Table]]) -> dict[str, dict[str, Ints]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sqlite3
 import threading
 import tracemalloc
 from pathlib import Path
@@ -138,11 +139,15 @@ def test_a_full_disk_leaves_every_figure_as_it_was(sqlite: Store) -> None:
             connection.execute(f"PRAGMA max_page_count = {pages[0]}")
 
     event.listen(sqlite.engine, "connect", limit)
-    large = host_tables(PARIS, "b", FIRST_DAY, random.Random(1))
+    for size in (10**5, 10**4, 10**3):
+        with pytest.raises(OperationalError, match="full"):
+            while True:
+                _add_event(sqlite, "x" * size)
+    tables = host_tables(PARIS, "b", FIRST_DAY, random.Random(1))
     with pytest.raises(OperationalError, match="full"):
-        for day in range(FIRST_DAY, FIRST_DAY + 20):  # each deletes one block and inserts one
+        for number in range(20):
             figures = answers(sqlite)
-            put_shard(sqlite, PARIS, ShardKey("host", f"new-{day}"), day, large)
+            put_shard(sqlite, PARIS, ShardKey("host", f"new-{number}"), FIRST_DAY, tables)
     assert answers(sqlite) == figures
     with contextlib.suppress(OperationalError):
         compact(sqlite, PARIS.timezone, NOW_US)
@@ -154,6 +159,11 @@ def test_a_full_disk_leaves_every_figure_as_it_was(sqlite: Store) -> None:
     assert answers(sqlite) == figures
     assert SHARD not in tiers(sqlite)
     assert stray_parts(sqlite) == 0
+
+
+def _add_event(store: Store, content: str) -> None:
+    with store.begin() as connection:
+        store.record_event(connection, 1, "filler", content)
 
 
 @pytest.mark.parametrize(("old", "new"), [("Asia/Kolkata", "UTC"), ("UTC", "Asia/Kolkata"), ("Europe/Paris", "America/New_York")])
@@ -188,6 +198,40 @@ def test_numbers_of_blocks_are_never_given_out_again(store: Store) -> None:
             assert newest not in seen
             seen |= numbers
             figure_writer.delete_blocks(connection, [newest])  # the highest number is free, and stays unused
+
+
+def test_a_long_month_is_packed_in_several_transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash between two of them leaves true figures, and the next run does the rest, sums of the month included."""
+    fill(store, PARIS, 28, days=45)
+    before, real, packed = answers(store), figure_writer._compact_month, []
+
+    def call(*arguments: Any) -> tuple[int, bool]:
+        if len(packed) == 3:
+            raise Interrupted
+        packed.append(real(*arguments))
+        return packed[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(figure_writer, "_compact_month", call)
+        with pytest.raises(Interrupted):
+            compact(store, PARIS.timezone, NOW_US)
+    assert {SHARD, DAY} <= tiers(store).keys()
+    assert max(made for made, _ in packed) <= figure_writer.DAYS_PER_TRANSACTION + 1
+    assert answers(store) == before
+    compact(store, PARIS.timezone, NOW_US)
+    assert tiers(store).keys() == {DAY, MONTH}
+    assert answers(store) == before
+
+
+def test_compaction_of_any_number_of_shards_stays_within_the_parameters_of_a_statement(sqlite: Store) -> None:
+    fill(sqlite, PARIS, 29, days=30)
+    before = answers(sqlite)
+    sqlite.close()
+    event.listen(sqlite.engine, "connect", lambda raw, _: raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 100))
+    assert tiers(sqlite)[SHARD] > 100
+    compact(sqlite, PARIS.timezone, NOW_US)
+    assert SHARD not in tiers(sqlite)
+    assert answers(sqlite) == before
 
 
 @pytest.mark.slow
