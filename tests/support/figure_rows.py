@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,4 +32,4 @@ def add_microjoule(store: Store) -> None:
         parts, blocks = table(schema.FigurePart), table(schema.FigureBlock)
         is_part = (parts.c.block_id == block_id) & (parts.c.part == "energy slots")
         connection.execute(parts.update().where(is_part).values(content=pack(to_arrow(columns, ENERGY), ENERGY)))
-        connection.execute(blocks.update().where(blocks.c.id == block_id).values(digest="changed"))
+        connection.execute(blocks.update().where(blocks.c.id == block_id).values(digest=uuid.uuid4().hex))
