@@ -277,8 +277,8 @@ def without_dead(table: pa.Table, layout: str, dead: str) -> pa.Table:
 def compact(store: Store, zone: ZoneInfo, now_us: int, days: Iterable[int] | None = None) -> int:
     """Pack closed UTC days into one block each, and sum the months that are over; return the number of blocks made.
 
-    ``days`` are UTC days whose figures changed; None looks at all. A transaction packs a few days, so that it neither holds up writers
-    nor grows the log of the database with the month; the last one also sums the month.
+    ``days`` are UTC days whose figures changed; None looks at all. A transaction packs a few days, so that it neither holds up
+    writers nor grows the log of the database with the month; the last one also sums the month.
     """
     extent = select(_BLOCK.c.first_s, _BLOCK.c.last_s)
     with store.read() as connection:
@@ -307,7 +307,10 @@ def _closed_blocks(connection: Connection, *conditions: ColumnElement[bool]) -> 
 
 
 def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: int, now_us: int) -> tuple[int, bool]:
-    """Pack a few closed days of a month; where none is left, sum the month if it is over. Return blocks made, and whether all is done."""
+    """Pack a few closed days of a month, or sum the month if none is left and it is over.
+
+    Return the number of blocks made, and whether all is done.
+    """
     overlaps = _overlapping(start_s, end_s)
     columns = (_BLOCK.c.id, _BLOCK.c.tier, _BLOCK.c.first_s, _BLOCK.c.last_s, _BLOCK.c.zone, _BLOCK.c.dead)
     blocks = connection.execute(select(*columns).where(overlaps, _BLOCK.c.tier != MONTH).order_by(_BLOCK.c.first_s)).all()

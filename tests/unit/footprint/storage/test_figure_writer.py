@@ -141,14 +141,12 @@ def test_a_full_disk_leaves_every_figure_as_it_was(sqlite: Store) -> None:
     event.listen(sqlite.engine, "connect", limit)
     for size in (10**5, 10**4, 10**3):
         with pytest.raises(OperationalError, match="full"):
-            while True:
-                _add_event(sqlite, "x" * size)
-    tables = host_tables(PARIS, "b", FIRST_DAY, random.Random(1))
+            _add_events(sqlite, "x" * size)
+    figures: list[Any] = []
     with pytest.raises(OperationalError, match="full"):
-        for number in range(20):
-            figures = answers(sqlite)
-            put_shard(sqlite, PARIS, ShardKey("host", f"new-{number}"), FIRST_DAY, tables)
-    assert answers(sqlite) == figures
+        _put_hosts(sqlite, figures)
+    assert answers(sqlite) == figures[-1]
+    figures = figures[-1]
     with contextlib.suppress(OperationalError):
         compact(sqlite, PARIS.timezone, NOW_US)
     assert answers(sqlite) == figures
@@ -159,6 +157,20 @@ def test_a_full_disk_leaves_every_figure_as_it_was(sqlite: Store) -> None:
     assert answers(sqlite) == figures
     assert SHARD not in tiers(sqlite)
     assert stray_parts(sqlite) == 0
+
+
+def _put_hosts(store: Store, figures: list[Any]) -> None:
+    """Store hosts until the disk is full; ``figures`` are the answers before each."""
+    tables = host_tables(PARIS, "b", FIRST_DAY, random.Random(1))
+    for number in range(20):
+        figures.append(answers(store))
+        put_shard(store, PARIS, ShardKey("host", f"new-{number}"), FIRST_DAY, tables)
+
+
+def _add_events(store: Store, content: str) -> None:
+    """Add events until the disk is full."""
+    while True:
+        _add_event(store, content)
 
 
 def _add_event(store: Store, content: str) -> None:
