@@ -6,11 +6,10 @@ host is expected from its first to its last reading in the ledger.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from footprint.config import FOREVER_US
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures.dataset import integers
 from footprint.figures.energy_cells import CellSource
-from footprint.storage.database import Store
-from footprint.storage.figure_writer import data_version
+from footprint.figures.version_cache import cached_value
 
 EXPECTED_AFTER_US = 7 * US_PER_DAY
 MISSING_SHARE = 0.02  # share of a host's day above which the day counts as partly missing or partly estimated
@@ -260,18 +258,8 @@ def build_coverage_index(
         frozenset(host.name for host in source.config.hosts),
     )
     # The queries of a page look at the same devices over the same time.
-    key = data_version(source.view.connection), source.config.timezone, request
-    cached = _index_cache.setdefault(source.view.store, OrderedDict())
-    index = cached.get(key)
-    if index is None:
-        index = cached[key] = _read_coverage(source, request, tenures)
-        while len(cached) > _MAX_CACHED_INDICES:
-            cached.popitem(last=False)
-    return index
-
-
-_index_cache: WeakKeyDictionary[Store, OrderedDict[object, CoverageIndex]] = WeakKeyDictionary()
-_MAX_CACHED_INDICES = 32
+    key = "coverage", source.config.timezone, request
+    return cached_value(source.view.store, source.view.connection, key, lambda: _read_coverage(source, request, tenures))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, select
 
 from footprint.attribution.array_types import Ints
 from footprint.calendar import calendar_ranges
+from footprint.figures.version_cache import cached_value
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import COVERAGE, DAYS, LAYOUTS, MONTHS, PROFILE, SLOTS, from_arrow, part_name, unpack
@@ -106,6 +107,26 @@ def _connect() -> duckdb.DuckDBPyConnection:
 Ranges = Sequence[tuple[int, int, int]]  # (period, first slot, slot after the last) [s]
 
 
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """Blocks of a snapshot, in order of time: sums of months of a zone by their start [s], and those of shards and days."""
+
+    months: dict[int, Block]
+    daily: list[Block]
+    extent_s: tuple[int, int] | None
+
+
+def _read_manifest(connection: Connection, zone: ZoneInfo) -> _Manifest:
+    target = table(schema.FigureBlock)
+    columns = (target.c[name] for name in ("id", "tier", "first_s", "last_s", "zone", "digest", "dead"))
+    blocks = [Block(*row) for row in connection.execute(select(*columns).order_by(target.c.first_s, target.c.id))]
+    wanted = calendar_ranges.zone_fingerprint(zone)
+    months = {block.first_s: block for block in blocks if block.tier == MONTH and block.zone == wanted}
+    daily = [block for block in blocks if block.tier != MONTH]
+    extent = (min(block.first_s for block in daily), max(block.last_s for block in daily)) if daily else None
+    return _Manifest(months, daily, extent)
+
+
 @dataclass(slots=True)
 class Dataset:
     """Figures of one snapshot of a store."""
@@ -113,24 +134,23 @@ class Dataset:
     store: Store
     connection: Connection
     zone: ZoneInfo
-    _blocks: list[Block] | None = None
+    _known: _Manifest | None = None
     _cursor: duckdb.DuckDBPyConnection | None = None
-    _months: dict[int, Block] | None = None
-    _daily: list[Block] | None = None
+
+    @property
+    def _manifest(self) -> _Manifest:
+        if self._known is None:
+            key = "manifest", self.zone
+            self._known = cached_value(self.store, self.connection, key, lambda: _read_manifest(self.connection, self.zone))
+        return self._known
 
     def blocks(self) -> list[Block]:
-        """The manifest: all blocks, in order of time."""
-        if self._blocks is None:
-            target = table(schema.FigureBlock)
-            columns = (target.c[name] for name in ("id", "tier", "first_s", "last_s", "zone", "digest", "dead"))
-            rows = self.connection.execute(select(*columns).order_by(target.c.first_s, target.c.id))
-            self._blocks = [Block(*row) for row in rows]
-        return self._blocks
+        """Blocks of the snapshot: those of months, then the others in order of time."""
+        return [*self._manifest.months.values(), *self._manifest.daily]
 
     def extent_s(self) -> tuple[int, int] | None:
-        """First and last instant [s] of the blocks."""
-        blocks = self.blocks()
-        return (min(block.first_s for block in blocks), max(block.last_s for block in blocks)) if blocks else None
+        """First and last instant [s] of the blocks; None if there is none."""
+        return self._manifest.extent_s
 
     def sums(
         self,
@@ -231,15 +251,14 @@ class Dataset:
 
     def summed_months(self) -> list[tuple[int, int]]:
         """Months [first, last) [s] whose sums the store holds, in order."""
-        zone = calendar_ranges.zone_fingerprint(self.zone)
-        return [(block.first_s, block.last_s) for block in self.blocks() if block.tier == MONTH and block.zone == zone]
+        return [(block.first_s, block.last_s) for block in self._manifest.months.values()]
 
     def _plan(
         self, layout: str, first: int, last: int, edges: Sequence[int], *, slots_only: bool, months: bool
     ) -> Iterator[tuple[_Source, list[Block], Sequence[int]]]:
         """What to read of a range: source, blocks, and the starts of the rows that count [s]; ``edges`` of periods cut it."""
         if layout == "profile":
-            inside = [block for block in self._month_blocks().values() if block.first_s < last and block.last_s > first]
+            inside = [block for block in self._manifest.months.values() if block.first_s < last and block.last_s > first]
             yield _Source(is_month=True, level=SLOTS), inside, range(first, last, SHORTEST_SLOT_S)
             return
         if slots_only:
@@ -269,7 +288,7 @@ class Dataset:
     def _whole_days(self, midnights: Sequence[int], last: int, *, whole: bool) -> tuple[_Source, list[Block], Sequence[int]]:
         """What to read of whole days within one month; ``whole``: the month itself."""
         first = midnights[0]
-        month = self._month_blocks().get(month_start_s(self.zone, first))
+        month = self._manifest.months.get(month_start_s(self.zone, first))
         if month is not None:
             return _Source(is_month=True, level=MONTHS if whole else DAYS), [month], [first] if whole else midnights
         blocks, zone = self._blocks_between(first, last), calendar_ranges.zone_fingerprint(self.zone)
@@ -283,19 +302,12 @@ class Dataset:
             yield first, end
             first = end
 
-    def _month_blocks(self) -> dict[int, Block]:
-        if self._months is None:
-            zone = calendar_ranges.zone_fingerprint(self.zone)
-            self._months = {block.first_s: block for block in self.blocks() if block.tier == MONTH and block.zone == zone}
-        return self._months
-
     def _blocks_between(self, first: int, last: int) -> list[Block]:
         """Blocks of shards and days that overlap a range."""
-        if self._daily is None:
-            self._daily = [block for block in self.blocks() if block.tier != MONTH]
-        low = bisect_left(self._daily, first - S_PER_DAY + 1, key=lambda block: block.first_s)
-        high = bisect_left(self._daily, last, key=lambda block: block.first_s)
-        return [block for block in self._daily[low:high] if block.last_s > first]
+        daily = self._manifest.daily
+        low = bisect_left(daily, first - S_PER_DAY + 1, key=lambda block: block.first_s)
+        high = bisect_left(daily, last, key=lambda block: block.first_s)
+        return [block for block in daily[low:high] if block.last_s > first]
 
     def _parts_of(self, blocks: Sequence[Block], layout: str, level: str) -> list[pa.Table]:
         """Decoded parts of blocks, without rows that another block replaces; blocks without this part are left out."""

@@ -17,6 +17,7 @@ from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.figures.cell_table import AMOUNTS, NAME_COLUMNS, Amounts, CellTable, build_table
 from footprint.figures.dataset import Dataset, Ranges, integers, sums_of
+from footprint.figures.version_cache import cached_value
 from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
@@ -126,10 +127,15 @@ def gather_cells(
 
 def undeclared_use_cases(source: CellSource, periods: Sequence[tuple[int, int]]) -> list[str]:
     """Undeclared use cases in the figures of these periods."""
-    rows = source.dataset.sums("energy", slot_ranges_s([(periods[0][0], periods[-1][1])]), ["use_case"], {})
-    _, texts = source.texts(integers(rows["key0"]))
+    ranges = slot_ranges_s([(periods[0][0], periods[-1][1])])
+
+    def read() -> set[str]:
+        return set(source.texts(integers(source.dataset.sums("energy", ranges, ["use_case"], {})["key0"]))[1])
+
+    key = "use cases", source.config.timezone, tuple(ranges)
+    texts = cached_value(source.view.store, source.view.connection, key, read)
     declared = {use_case.name for use_case in source.config.use_cases}
-    return sorted(set(texts) - declared - {*RESERVED_USE_CASES, ""})
+    return sorted(texts - declared - {*RESERVED_USE_CASES, ""})
 
 
 def load_bases(view: LedgerView, basis_ids: Iterable[int]) -> dict[int, CalculationBasis]:

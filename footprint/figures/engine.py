@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 
@@ -31,7 +30,6 @@ from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ledger_view import LedgerView
 from footprint.storage import schema
 from footprint.storage.database import Store, table
-from footprint.storage.figure_writer import data_version
 from footprint.storage.shard_key import ShardKey
 
 
@@ -195,8 +193,6 @@ def run_query(store: Store, config: Config, query: Query, now_us: int, book: Fac
     with open_result(store, config, query, now_us, book) as result:
         if result is None:
             return QueryResult(columns, [])
-        if not query.group and query.every == "all":
-            _cached_total(result)
         return QueryResult(columns, result_rows(result))
 
 
@@ -213,33 +209,18 @@ class Total:
 def query_total(store: Store, config: Config, query: Query, now_us: int) -> Total | None:
     """Total of a query without groups; None without data.
 
-    Cached until a row changes: a page asks for the figures of a query and for their budgets.
+    Cached until a figure changes: a page asks for the figures of a query and for their budgets.
     """
-    with store.read() as connection:
-        cached = _total_cache.get(store, {}).get(query)
-        if cached is not None and cached[0] == data_version(connection) and cached[1] is config:
-            return cached[2]
     with open_result(store, config, query, now_us) as result:
-        return None if result is None else _cached_total(result)
+        return None if result is None else _total(result)
 
 
-_total_cache: WeakKeyDictionary[Store, dict[Query, tuple[str, Config, Total | None]]] = WeakKeyDictionary()
-_MAX_CACHED_TOTALS = 256
-
-
-def _cached_total(result: ResultSet) -> Total | None:
-    """The total, cached."""
-    query, source = result.query, result.source
+def _total(result: ResultSet) -> Total | None:
     group = result.groups.get((0, ()))
-    total = None
-    if group is not None and group.number >= 0:
-        energy, emitted = result.budgets(group)
-        total = Total(result.energy_uj(group) / UJ_PER_KWH, energy, result.grams(group), emitted)
-    cache = _total_cache.setdefault(source.view.store, {})
-    if len(cache) >= _MAX_CACHED_TOTALS:
-        cache.clear()
-    cache[query] = data_version(source.view.connection), source.config, total
-    return total
+    if group is None or group.number < 0:
+        return None
+    energy, emitted = result.budgets(group)
+    return Total(result.energy_uj(group) / UJ_PER_KWH, energy, result.grams(group), emitted)
 
 
 def result_rows(result: ResultSet) -> list[dict[str, Any]]:

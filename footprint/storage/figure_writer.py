@@ -172,6 +172,7 @@ def dead_members(dead: str) -> dict[str, set[int]]:
 def delete_blocks(connection: Connection, block_ids: Iterable[int]) -> None:
     """Delete blocks with their parts."""
     for block_id in list(block_ids):
+        count_change(connection)
         connection.execute(delete(_PART).where(_PART.c.block_id == block_id))
         connection.execute(delete(_BLOCK).where(_BLOCK.c.id == block_id))
 
@@ -202,6 +203,7 @@ def _insert(
         "digest": digest_of_parts(packed),
         "dead": "",
     }
+    count_change(connection)
     block_id = int(connection.execute(insert(_BLOCK).values(**values).returning(_BLOCK.c.id)).scalar_one())
     rows = [{"block_id": block_id, "part": name, "content": content} for name, content in sorted(packed.items())]
     if rows:
@@ -332,8 +334,6 @@ def _compact_month(connection: Connection, zone: ZoneInfo, start_s: int, end_s: 
         if tables:
             insert_block(connection, tier=DAY, shard_id=0, extent=extent, tables=tables, zone=zone)
         made += 1
-    if stale_days:
-        count_change(connection)
     if len(stale_days) > DAYS_PER_TRANSACTION:
         return made, False
     outdated = connection.execute(select(_BLOCK.c.id).where(overlaps, _BLOCK.c.tier == MONTH, _BLOCK.c.zone != wanted)).scalars()

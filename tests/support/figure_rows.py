@@ -12,6 +12,7 @@ from footprint.figures.dataset import Dataset
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import ENERGY, from_arrow, pack, to_arrow, unpack
+from footprint.storage.figure_writer import count_change
 
 
 def figure_rows(store: Store, layout: str, statement: str, zone: str = "Europe/Paris") -> list[tuple[Any, ...]]:
@@ -33,3 +34,4 @@ def add_microjoule(store: Store) -> None:
         is_part = (parts.c.block_id == block_id) & (parts.c.part == "energy slots")
         connection.execute(parts.update().where(is_part).values(content=pack(to_arrow(columns, ENERGY), ENERGY)))
         connection.execute(blocks.update().where(blocks.c.id == block_id).values(digest=uuid.uuid4().hex))
+        count_change(connection)
