@@ -22,8 +22,9 @@ def figure_rows(store: Store, layout: str, statement: str, zone: str = "Europe/P
         return dataset.rows(layout, *(dataset.extent_s() or (0, 1)), statement)
 
 
-def add_microjoule(store: Store) -> None:
-    """Change a stored row as nobody should: one microjoule more in the largest row of the first block."""
+def add_microjoule(store: Store) -> str:
+    """Change a stored row as nobody should: one microjoule more in the largest row of the first block; return its new digest."""
+    changed = uuid.uuid4().hex
     with store.begin() as connection:
         block_id, content = connection.exec_driver_sql(
             "SELECT block_id, content FROM figure_part WHERE part = 'energy slots' ORDER BY block_id LIMIT 1"
@@ -33,5 +34,6 @@ def add_microjoule(store: Store) -> None:
         parts, blocks = table(schema.FigurePart), table(schema.FigureBlock)
         is_part = (parts.c.block_id == block_id) & (parts.c.part == "energy slots")
         connection.execute(parts.update().where(is_part).values(content=pack(to_arrow(columns, ENERGY), ENERGY)))
-        connection.execute(blocks.update().where(blocks.c.id == block_id).values(digest=uuid.uuid4().hex))
+        connection.execute(blocks.update().where(blocks.c.id == block_id).values(digest=changed))
         count_change(connection)
+    return changed

@@ -355,9 +355,10 @@ def test_a_changed_store_differs_from_its_mirror(sqlite: Store, tmp_path: Path) 
     update_mirror(sqlite, facts)
     with sqlite.read() as connection:
         digest = connection.execute(text("SELECT digest FROM figure_block WHERE tier = 1 ORDER BY first_s")).scalar()
-    add_microjoule(sqlite)
+    changed = add_microjoule(sqlite)
     with sqlite.begin() as connection:
-        connection.execute(text("UPDATE figure_block SET digest = :digest WHERE digest = 'changed'"), {"digest": digest})
+        restored = text("UPDATE figure_block SET digest = :digest WHERE digest = :changed")
+        connection.execute(restored, {"digest": digest, "changed": changed})
     (fault,) = verify_mirror(sqlite, facts).faults
     assert fault.startswith("energy/day=2026-07-01/")
     assert fault.endswith("the sum of active_uj is -1 against the store")
