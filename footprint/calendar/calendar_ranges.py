@@ -13,7 +13,6 @@ from footprint.core.timestamps import from_datetime, to_datetime
 from footprint.core.units import US_PER_S
 
 SLOTS, DAYS, MONTHS = 0, 1, 2  # what a range consists of
-_QUARTER_S = 900
 _FIRST, _LAST = datetime.date(2015, 1, 1), datetime.date(2045, 1, 1)  # the midnights of these years identify the rules of a zone
 
 
@@ -33,25 +32,9 @@ def midnight_s(zone: ZoneInfo, day: int) -> int:
     return from_datetime(datetime.datetime(date.year, date.month, date.day, tzinfo=zone)) // US_PER_S
 
 
-@lru_cache(maxsize=2_000)
-def clock_hours(zone: ZoneInfo, day: int) -> dict[int, tuple[int, int]]:
-    """Start and end [s] of each clock hour of a day, by hour; an hour that the clock repeats is longer."""
-    hours: dict[int, tuple[int, int]] = {}
-    start, end = midnight_s(zone, day), midnight_s(zone, day + 1)
-    for instant_s in range(start, end, _QUARTER_S):
-        hour = to_datetime(instant_s * US_PER_S).astimezone(zone).hour
-        hours[hour] = min(hours.get(hour, (instant_s, instant_s))[0], instant_s), instant_s + _QUARTER_S
-    return hours
-
-
 def local_day(zone: ZoneInfo, instant_s: int) -> int:
     """Day of the zone that contains an instant [s]."""
     return to_datetime(instant_s * US_PER_S).astimezone(zone).date().toordinal()
-
-
-def overlapping_days(zone: ZoneInfo, first: int, last: int) -> list[int]:
-    """Days of the zone that overlap [first, last) [s]."""
-    return list(range(local_day(zone, first), local_day(zone, last - 1) + 1))
 
 
 def month_bounds(day: int) -> tuple[int, int]:
