@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from dashboards.translations import translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.access import AccessRefused
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 
 Row = dict[str, Any]
 DECORATIVE: dict[str, Any] = {"aria-hidden": "true"}  # hidden from screen readers: the text beside it says the same

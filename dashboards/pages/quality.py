@@ -18,7 +18,7 @@ from dashboards.parts.notices import balance_finding, notices_card
 from dashboards.translations import missing_mark, translate
 from dashboards.url_state import PageContext, table_links
 from footprint.access.authorization import CONFIDENTIAL
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.periods import period_at
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S

@@ -14,7 +14,7 @@ from dashboards.parts.headlines import format_percent_change
 from dashboards.parts.reference_period import reference_row
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.units import US_PER_HOUR
 from footprint.editions.change_effects import ChangeEffects, decompose_change

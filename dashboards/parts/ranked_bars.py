@@ -9,7 +9,7 @@ from dash import html
 
 from dashboards.components import DECORATIVE, UNASSIGNED, Row, card, display_name, table
 from dashboards.translations import missing_mark, translate
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config.models import OWN_SERVICE
 from footprint.i18n.formatting import energy_unit, format_estimate, format_interval, format_number, format_percent
 

@@ -13,7 +13,7 @@ from dashboards.parts.filters import period_label
 from dashboards.parts.headlines import source_line
 from dashboards.translations import translate
 from dashboards.url_state import PageContext
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.i18n.formatting import energy_unit, format_estimate, format_percent
 
 MAX_NODES = 9  # of one column; the smallest are merged

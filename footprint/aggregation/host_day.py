@@ -17,8 +17,8 @@ from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import BRIDGED, COUNTER, METHODS, EnergyIntervals
 from footprint.attribution.idle import LEARNING_DAYS
 from footprint.attribution.request_log import RequestLog
+from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.attribution.shard import (
-    HOST_DEVICE,
     CpuTime,
     DeviceInput,
     HostFacts,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from footprint.aggregation.host_day import HostDay
-from footprint.attribution.shard import AMOUNTS, RESERVED_USE_CASES
+from footprint.attribution.row_columns import AMOUNTS, RESERVED_USE_CASES
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.storage.figure_blocks import COVERAGE, ShardTables, build_shard_tables

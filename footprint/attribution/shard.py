@@ -26,21 +26,12 @@ from footprint.attribution.host_energy import (
 )
 from footprint.attribution.largest_remainder import sum_by_group
 from footprint.attribution.request_log import ConcurrencyTimeline, RequestLog
+from footprint.attribution.row_columns import AMOUNTS, HOST_DEVICE, IDLE_NAME, KEY_COLUMNS, UNATTRIBUTED_KEY, UNATTRIBUTED_NAME
 from footprint.attribution.split import split_placement
 from footprint.attribution.token_weights import EnergyWeights
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
 
-IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
-# In place of a use case, a model or a charter status where no request bears the energy.
-RESERVED_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
-UNATTRIBUTED_KEY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
-ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
-KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")
-# Beside the energies: the difference of the active part under the lowest and the highest weights; the part that a model
-# divided; the parts that are modelled (B) or assumed (C) rather than measured; embodied emissions [µg].
-OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj", "embodied_ug")
-AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
 COLUMNS = ("window", "device", "key", *AMOUNTS)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.editions.edition_data import GroupNames, IndicatorRow, RowsByGroup
 from footprint.impact.decomposition import IdleTerm, Term, decompose, decompose_idle, log_mean
 from footprint.impact.uncertainty import UncertaintyBudget, ratio_estimate

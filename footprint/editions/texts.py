@@ -7,7 +7,7 @@ import datetime
 from babel.dates import format_date
 from babel.lists import format_list
 
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.periods import Period
 from footprint.config.models import UNDECLARED
 from footprint.editions.document import Cited, Text

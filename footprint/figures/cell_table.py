@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
-from footprint.attribution.shard import ENERGY_COLUMNS, OTHER_COLUMNS
-from footprint.attribution.step.model import REFUSED, SUSPECT
+from footprint.attribution.row_columns import ENERGY_COLUMNS, OTHER_COLUMNS
+from footprint.attribution.split_status import REFUSED, SUSPECT
 from footprint.impact.calculation_basis import CalculationBasis
 
 NAME_COLUMNS = ("service", "use_case", "model", "device", "charter")  # columns of a row that refer to names by number

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from footprint.attribution.array_types import Floats, Ints
-from footprint.attribution.shard import UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import UNATTRIBUTED_NAME
 from footprint.config import FOREVER_US
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures.dataset import integers

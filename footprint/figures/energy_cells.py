@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import select
 
 from footprint.attribution.array_types import Ints
-from footprint.attribution.shard import RESERVED_USE_CASES
+from footprint.attribution.row_columns import RESERVED_USE_CASES
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.units import US_PER_S

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from footprint.attribution.shard import AMOUNTS, ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import AMOUNTS, ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
 from footprint.core.timestamps import format_instant

@@ -15,7 +15,7 @@ import numpy as np
 
 from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.largest_remainder import split_integers
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.ranges import split_by_period, widen_to_months
 from footprint.figures.cell_table import NAME_COLUMNS, Amounts, CellTable, build_table
 from footprint.figures.dataset import integers, sums_of

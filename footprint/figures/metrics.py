@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Floats, Ints
-from footprint.attribution.shard import HOST_DEVICE
+from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import COVERAGE_FACTOR, Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH

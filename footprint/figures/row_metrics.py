@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.assumptions import assumption
 from footprint.core.records import COUNT_COLUMNS

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.attribution.step.features import PREFILL_FEATURES
 from footprint.attribution.step.regression import ALL_FEATURES, IDLE, PREFILL_PREFIX, UNTOKENED_PREFIX, FitWindows
 from footprint.attribution.step.serialization import load_statistics

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from footprint.aggregation import METHOD_VERSION
-from footprint.attribution.shard import UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_S

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from footprint.aggregation.shard_comparison import ShardComparison
-from footprint.attribution.shard import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import HOST_DEVICE, IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.timestamps import format_instant

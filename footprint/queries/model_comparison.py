@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from footprint.aggregation.request_logs import WASTED, request_keys
-from footprint.attribution.shard import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
 from footprint.core.estimate import Estimate
 from footprint.core.units import US_PER_DAY, US_PER_S

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from footprint.attribution.array_types import Ints
-from footprint.attribution.shard import AMOUNTS
+from footprint.attribution.row_columns import AMOUNTS
 from footprint.core.records import COUNT_COLUMNS
 
 FORMAT = 1

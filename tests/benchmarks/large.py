@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from footprint.aggregation.basis_lookup import basis_at
 from footprint.attribution.array_types import Ints
-from footprint.attribution.shard import RESERVED_USE_CASES
+from footprint.attribution.row_columns import RESERVED_USE_CASES
 from footprint.config import Config, parse_config
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import shipped_book

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from footprint.attribution.shard import HOST_DEVICE
+from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH

@@ -8,7 +8,7 @@ from typing import Any
 from footprint.aggregation.basis_lookup import basis_at
 from footprint.aggregation.executors import ComputedDay
 from footprint.aggregation.result_writer import ShardStamp, store_days
-from footprint.attribution.shard import AMOUNTS
+from footprint.attribution.row_columns import AMOUNTS
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config, parse_config
 from footprint.core.records import COUNT_COLUMNS

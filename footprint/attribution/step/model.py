@@ -11,6 +11,7 @@ import numpy as np
 
 from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.request_log import RequestLog
+from footprint.attribution.split_status import OK, REFUSED, SUSPECT
 from footprint.attribution.step.count_windows import COUNT_FEATURES
 from footprint.attribution.step.day_statistics import DayStatistics, TimedLog
 from footprint.attribution.step.features import CONTEXT_SCALE, PREFILL_FEATURES, REQUEST_FEATURES, STEP_FEATURES
@@ -35,7 +36,6 @@ from footprint.attribution.step.regression import (
 from footprint.core.stored_forms import stored_as, to_plain
 from footprint.core.units import US_PER_S, UW_PER_W
 
-OK, SUSPECT, REFUSED = "ok", "log-suspect", "refused"
 MIN_WINDOWS, MIN_BUSY_WINDOWS, MIN_REQUESTS = 48, 24, 300  # four hours, two of them at work
 MIN_QUIET_SHARE = 0.005  # share of time with no request in flight; below it, idle power must come from elsewhere
 MIN_FREE_IDLE_WINDOWS = 144  # twelve hours; below it, a known idle power is not fitted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from footprint.attribution.shard import IDLE_NAME
+from footprint.attribution.row_columns import IDLE_NAME
 from footprint.core.estimate import Estimate
 from footprint.editions.document import Bar, Bars, Cell, Chart, Column, FigureMark, Ref, Section, Table, TableRow, Text
 from footprint.editions.edition_data import MAX_RANKED_USE_CASES, RESERVED_NAMES, EditionData, IndicatorRow

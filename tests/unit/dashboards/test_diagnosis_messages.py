@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from dashboards.diagnosis_messages import translate_diagnosis
+from footprint.attribution.split_status import REFUSED
 from footprint.attribution.step.day_statistics import DayStatistics, day_statistics
-from footprint.attribution.step.model import REFUSED, Diagnosis, FitData, _doubts, fit_placement
+from footprint.attribution.step.model import Diagnosis, FitData, _doubts, fit_placement
 from tests.simulation.server import VARIANTS, simulate
 from tests.support.step_fits import WINDOW_US, log_of, meter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from footprint.attribution.step.model import REFUSED, SUSPECT
+from footprint.attribution.split_status import REFUSED, SUSPECT
 from tests.simulation.replicas import Fleet, busier
 from tests.support.replicas import ReplicaAccuracy, replica_accuracy
 from tests.support.step_fits import server

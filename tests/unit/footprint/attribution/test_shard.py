@@ -9,8 +9,8 @@ import pytest
 
 from footprint.attribution.energy_intervals import BRIDGED, COUNTER, ESTIMATE, MODELLED, EnergyIntervals
 from footprint.attribution.request_log import RequestLog
+from footprint.attribution.row_columns import AMOUNTS
 from footprint.attribution.shard import (
-    AMOUNTS,
     ClosureError,
     CpuTime,
     DeviceInput,

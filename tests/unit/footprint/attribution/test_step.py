@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.attribution.request_log import RequestLog
+from footprint.attribution.split_status import OK, REFUSED, SUSPECT
 from footprint.attribution.step.day_statistics import DayStatistics, MeteredSpan, day_statistics
 from footprint.attribution.step.features import window_features
-from footprint.attribution.step.model import OK, REFUSED, SUSPECT, FitData, StepFit, StepWeights, fit_placement
+from footprint.attribution.step.model import FitData, StepFit, StepWeights, fit_placement
 from footprint.attribution.step.regression import FitWindows, fit_form
 from footprint.attribution.step.request_timing import admission_times
 from footprint.attribution.step.serialization import dump_statistics, load_statistics

@@ -10,21 +10,12 @@ import pytest
 
 from footprint.attribution.energy_intervals import EnergyIntervals
 from footprint.attribution.request_log import RequestLog
+from footprint.attribution.split_status import OK, REFUSED, SUSPECT
 from footprint.attribution.step.count_windows import COUNT_FEATURES
 from footprint.attribution.step.day_statistics import DayStatistics, MeteredSpan, TimedLog, day_statistics, time_log
 from footprint.attribution.step.decode_clock import integrate_rates
 from footprint.attribution.step.features import REQUEST_FEATURES, request_features, window_features
-from footprint.attribution.step.model import (
-    OK,
-    REFUSED,
-    SUSPECT,
-    Diagnosis,
-    FitData,
-    StepFit,
-    StepWeights,
-    fit_placement,
-    idle_powers_uw,
-)
+from footprint.attribution.step.model import Diagnosis, FitData, StepFit, StepWeights, fit_placement, idle_powers_uw
 from footprint.attribution.step.regression import ALL_FEATURES, AWAKE_TAUS_S, FitWindows, ModelForm, StepCoefficients
 from footprint.attribution.step.request_timing import request_phases, timed_requests
 

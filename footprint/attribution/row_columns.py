@@ -1,0 +1,14 @@
+"""Row columns: keys and amounts of attributed rows, and the names that stand where nobody bears an energy."""
+
+from __future__ import annotations
+
+IDLE_NAME, UNATTRIBUTED_NAME, HOST_DEVICE = "(idle)", "(unattributed)", "(host)"
+# In place of a use case, a model or a charter status where no request bears the energy.
+RESERVED_USE_CASES = (IDLE_NAME, UNATTRIBUTED_NAME)
+UNATTRIBUTED_KEY = (UNATTRIBUTED_NAME, UNATTRIBUTED_NAME, UNATTRIBUTED_NAME)
+ENERGY_COLUMNS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
+KEY_COLUMNS = ("slot", "segment", "host", "device", "service", "use_case", "model")
+# Beside the energies: the difference of the active part under the lowest and the highest weights; the part that a model
+# divided; the parts that are modelled (B) or assumed (C) rather than measured; embodied emissions [µg].
+OTHER_COLUMNS = ("spread_a_uj", "spread_b_uj", "modelled_uj", "grade_b_uj", "grade_c_uj", "embodied_ug")
+AMOUNTS = (*ENERGY_COLUMNS, *OTHER_COLUMNS)
