@@ -85,7 +85,7 @@ def stream_intervals(view: LedgerView, stream: StreamInfo, day: int, since_us: i
     if not (has_readings & (days.day <= day)).any() or not (has_readings & (days.day >= day)).any():
         return EnergyIntervals.empty()
     samples = view.samples(stream.id, start_us, end_us)
-    limits = view.gap_limits(stream.id, samples, day)
+    limits = view.gap_limits(stream.id, samples, day, is_whole=since_us is None)
     method = _METHOD.get(stream.grade, COUNTER)
     intervals = (
         intervals_from_power(samples, limits, method)

@@ -321,8 +321,11 @@ class LedgerView:
         _, first = np.unique(rows[:, 0], return_index=True)
         return rows[first]
 
-    def gap_limits(self, stream: int, samples: Samples, day: int) -> Ints:
-        """For each sample, the spacing [µs] above which the interval that it starts is a gap; set by the UTC day of its start."""
+    def gap_limits(self, stream: int, samples: Samples, day: int, *, is_whole: bool = True) -> Ints:
+        """For each sample, the spacing [µs] above which the interval that it starts is a gap; set by the UTC day of its start.
+
+        ``is_whole``: the samples hold the whole day, so that its limit can be kept.
+        """
         days = samples.time_us // US_PER_DAY
         limits = np.zeros(len(samples), dtype=np.int64)
         spacing = np.diff(samples.time_us)
@@ -331,7 +334,7 @@ class LedgerView:
             if sample_day == day:
                 limit = gap_limit_us(spacing[on_day[:-1]])
                 limits[on_day] = limit
-                if day in self.stream_days(stream).day:
+                if is_whole and day in self.stream_days(stream).day:
                     # The next day asks for it, and would read this one again.
                     _cache_spacing(self._spacing_key(stream, day), limit)
             elif sample_day < day and on_day[:-1].any():

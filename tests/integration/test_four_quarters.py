@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from footprint.aggregation import aggregate, host_day
+from footprint.aggregation import dirty_days, host_day, shard_comparison, step_fits
 from footprint.config import load_config
 from footprint.editions.publication import publish_edition
 from footprint.editions.repository import PublishedEdition, published_editions
@@ -83,8 +83,8 @@ def test_four_quarters_and_three_kinds_of_revision(  # noqa: PLR0915 - one scena
         return replace(original(*arguments, **options), method_version="3.1")  # type: ignore[arg-type]
 
     monkeypatch.setattr(host_day, "basis_at", newer)
-    monkeypatch.setattr(host_day, "METHOD_VERSION", "3.1")
-    monkeypatch.setattr(aggregate, "METHOD_VERSION", "3.1")
+    for module in (dirty_days, shard_comparison, step_fits):
+        monkeypatch.setattr(module, "METHOD_VERSION", "3.1")
     (folder / "footprint.toml").write_text(CONFIG.replace("uplift = 1.2", "uplift = 1.3"))
     config = load_config(str(folder / "footprint.toml"))
     compute(store, config, "2026-10-22")
