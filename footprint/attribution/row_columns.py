@@ -1,4 +1,4 @@
-"""Row columns: keys and amounts of attributed rows, and the names that stand where nobody bears an energy."""
+"""Row columns: keys, amounts and reserved names of attributed rows; apart, so that readers of figures import no pandas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Split statuses: how far the division of the energy of a service over its use cases can be relied on."""
+"""Split statuses: how far the division of the energy of a service can be relied on; apart, so that readers import no SciPy."""
 
 from __future__ import annotations
 
