@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from footprint.core.limits import MAX_POWER_W, REFRESH_US
 from footprint.core.records import EnergyReading
 from footprint.core.samples import Sample
-from footprint.core.units import PJ_PER_UJ, US_PER_S
+from footprint.core.units import PJ_PER_UJ, US_PER_S, UW_PER_W
 
 MIN_GAP_US = 5 * US_PER_S
 GAP_PERIODS = 3
-# A counter is refreshed only every 10 to 100 ms, so the energy between two samples may stem from that much more time.
-REFRESH_US = US_PER_S // 4
-_DEFAULT_LIMIT_UW = 5_000 * 1_000_000  # no single package or board draws 5 kW
+_DEFAULT_LIMIT_UW = MAX_POWER_W["gpu"] * UW_PER_W
 
 OK, GAP, RESET, CLOSED = "ok", "gap", "reset", "closed"
 
