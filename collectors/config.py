@@ -186,6 +186,8 @@ def _address_problem(config: AgentConfig) -> str:
     if config.redfish_url:
         addresses.append(("redfish_url", config.redfish_url))
     for name, url in addresses:
+        if not url.startswith(("http://", "https://")):
+            return f"{name} {printable(url)!r} must begin with https:// or http://"
         fault = insecure_url_fault(url)
         if fault:
             return f"{name} {printable(url)}: {fault}"

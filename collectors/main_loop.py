@@ -18,8 +18,8 @@ from collectors.config import AgentConfig
 from collectors.log_tailer import LogTailer
 from collectors.metrics_server import MetricsServer, metrics_text
 from collectors.process_groups import ProcessGroups
-from collectors.secret_files import is_readable_by_others
 from collectors.registry import COLLECTORS
+from collectors.secret_files import is_readable_by_others
 from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool, lock_spool

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from collectors.shipper import MAX_ANSWER_BYTES, MAX_WAIT_S, REFUSED_RETRY_US, Shipper
 from collectors.rejected_records import RejectedRecords
+from collectors.shipper import MAX_ANSWER_BYTES, MAX_WAIT_S, REFUSED_RETRY_US, Shipper
 from collectors.spool import Spool
 from footprint.core.timestamps import parse_instant
 from footprint.core.version import VERSION
