@@ -9,6 +9,7 @@ import sys
 from collectors.base import Unavailable
 from collectors.config import BadConfig, load_config, load_organisation
 from footprint.core.log_formats import BadMap, load_map
+from footprint.core.secret_files import restrict_new_files
 
 FAILURE, CONFIGURATION, UNAVAILABLE, INCOMPLETE, INTERRUPTED = 1, 3, 4, 5, 130
 
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--otlp", action="store_true", help="receive OTLP on 127.0.0.1:4318 ([agent] otlp_port)")
             command.add_argument("--with-parent", action="store_true", help="stop when the process that started it ends")
     options = parser.parse_args(arguments)
+    if arguments is None:  # a program of its own, not a call from another
+        restrict_new_files()
     try:
         return _run_command(options)
     except (BadConfig, BadMap, ValueError) as error:
