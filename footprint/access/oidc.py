@@ -19,8 +19,8 @@ from joserfc.errors import JoseError
 
 from footprint.access.authentication import SESSION_ROLE, SESSION_UNTIL, role_of_groups
 from footprint.access.error_pages import PROVIDER_UNAVAILABLE, SIGN_IN_FAILED, error_page
-from footprint.access.secret_files import read_secret
 from footprint.config.access import AccessRules
+from footprint.core.secret_files import read_secret
 from footprint.core.units import S_PER_HOUR, US_PER_S
 
 NEXT_KEY = "next"

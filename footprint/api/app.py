@@ -17,6 +17,7 @@ from footprint.api import audit_log, benchmarks, efficiency, footprint, health, 
 from footprint.api.ingest import AdmissionControl
 from footprint.config import Config
 from footprint.core.records import FootprintError
+from footprint.core.secret_files import read_or_create_secret
 from footprint.core.timestamps import now_us
 from footprint.core.units import S_PER_HOUR
 from footprint.core.version import VERSION
@@ -100,13 +101,12 @@ def _add_sign_in(api: FastAPI, config: Config, clock: Callable[[], int], oidc_tr
     from starlette.middleware.sessions import SessionMiddleware  # noqa: PLC0415 - needs itsdangerous, which open servers do without
 
     from footprint.access import oidc  # noqa: PLC0415
-    from footprint.access.secret_files import load_session_key  # noqa: PLC0415
 
     rules = config.access
     api.include_router(oidc.router(rules, clock, oidc_transport))
     api.add_middleware(
         SessionMiddleware,
-        secret_key=load_session_key(rules.session_key_file),
+        secret_key=read_or_create_secret(rules.session_key_file, "the key of sessions"),
         session_cookie="footprint",
         max_age=rules.session_hours * S_PER_HOUR,
         same_site="lax",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from footprint.benchmark.result import BadResult, BenchmarkResult, parse_result
 from footprint.config import Config
+from footprint.core.output_files import write_output
 from footprint.ledger.minisign import SigningError, read_public_key, sign, verify_signature
 from footprint.ledger.object_store import ObjectStore
 from footprint.ledger.verifier import sha256_of
@@ -42,22 +43,16 @@ def write_result(path: Path, result: BenchmarkResult, signing_key: str = "") -> 
         If signing fails; the result is written nevertheless.
     """
     raw = result.to_bytes()
-    _write_atomically(path, raw)
+    write_output(path, raw)
     if signing_key:
         name = f"footprint benchmark of {result.conditions.model}"
-        _write_atomically(signature_path(path), sign(raw, signing_key, name))
+        write_output(signature_path(path), sign(raw, signing_key, name))
     return sha256_of(raw)
 
 
 def signature_path(path: Path) -> Path:
     """Path of the signature of a file."""
     return path.with_name(path.name + SIGNATURE)
-
-
-def _write_atomically(path: Path, raw: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(raw)
-    part.replace(path)
 
 
 def read_result(path: Path, public_key: str = "", signing_key: str = "") -> StoredResult:

@@ -5,6 +5,7 @@ def main() -> None:
     """Entry point; a missing extra is one clear line."""
     try:
         from footprint.cli.app import run
+        from footprint.core.secret_files import restrict_new_files
     except ModuleNotFoundError as missing:
         import sys
 
@@ -12,4 +13,5 @@ def main() -> None:
             raise
         print(f"footprint: {missing.name} is not installed; pip install 'footprint[server]'", file=sys.stderr)
         sys.exit(1)
+    restrict_new_files()
     run()

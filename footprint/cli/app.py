@@ -56,11 +56,13 @@ def _status_of_error(error: FootprintError) -> Exit:
     from footprint.config import ConfigError
     from footprint.core.log_formats import BadMap
     from footprint.core.prometheus_metrics import SourceUnavailable
+    from footprint.core.secret_files import SecretFileError
     from footprint.figures.query import BadQuery
 
     statuses: tuple[tuple[type[FootprintError], Exit], ...] = (
         (ConfigError, Exit.CONFIGURATION),
         (BadMap, Exit.CONFIGURATION),
+        (SecretFileError, Exit.CONFIGURATION),
         (BadQuery, Exit.USAGE),
         (BadPeriod, Exit.USAGE),
         (UsageError, Exit.USAGE),

@@ -16,6 +16,7 @@ import typer.core
 from footprint.cli.exit_status import CheckFailed, Exit, SensorUnavailable, UsageError
 from footprint.cli.groups import command_group
 from footprint.cli.options import ConfigOption, FormatOption, OutputOption, opened, say
+from footprint.core.output_files import write_output
 from footprint.core.table_output import Format, emit
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def compare(
     results = [_read_verified(path, public_key, signing_key, read_result).result for path in (a, b)]
     comparison = compare_results(results[0], results[1], anyway=anyway)
     if badge is not None:
-        badge.write_text(badge_svg(comparison), encoding="utf-8")
+        write_output(badge, badge_svg(comparison))
     if markdown:
         print(markdown_report(comparison), end="")
     else:

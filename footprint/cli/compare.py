@@ -10,6 +10,7 @@ import typer
 
 from footprint.cli.exit_status import CheckFailed, Exit, UsageError
 from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, WhereOption, opened, say
+from footprint.core.output_files import write_output
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import now_us
 
@@ -84,7 +85,7 @@ def compare(
         queries = comparison.queries_by_name(by or _kind_of(facts, a, b), a, b, query)
     result = comparison.compare(store, facts, (queries[0], queries[1]), (a, b), now_us(), per=per, anyway=anyway)
     if badge is not None:
-        badge.write_text(comparison.badge_svg(result), encoding="utf-8")
+        write_output(badge, comparison.badge_svg(result))
     if markdown:
         print(comparison.markdown_report(result), end="")
     else:

@@ -10,6 +10,7 @@ import typer
 from footprint.cli.exit_status import CheckFailed, Exit
 from footprint.cli.groups import command_group
 from footprint.cli.options import ConfigOption, FormatOption, Language, LanguageOption, OutputOption, opened, say
+from footprint.core.output_files import write_output
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import now_us
 
@@ -56,18 +57,10 @@ def build(
         return Exit.NO_DATA
     files = render_files(drafted.edition)
     for name, raw in sorted(files.items()):
-        _write(output / name, raw)
+        write_output(output / name, raw)
     version, figures = drafted.edition.masthead.version, len(drafted.edition.figures)
     say(f"{period}: draft of version {version}, {figures} figures, {len(files)} files in {output}")
     return Exit.OK
-
-
-def _write(path: Path, raw: bytes) -> None:
-    """Write a file under its name only once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(raw)
-    part.replace(path)
 
 
 @app.command("publish")

@@ -14,6 +14,7 @@ import typer
 from footprint.cli.exit_status import Exit, SensorUnavailable, UsageError
 from footprint.cli.groups import command_group
 from footprint.cli.options import ConfigOption, FormatOption, OutputOption, open_store, opened, say
+from footprint.core.output_files import write_output
 from footprint.core.resources import data_path
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
@@ -31,8 +32,7 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
     target = directory / "footprint.toml"
     if target.exists():
         raise UsageError(f"{target} exists and is left as it is")
-    directory.mkdir(parents=True, exist_ok=True)
-    target.write_text(data_path("footprint.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    write_output(target, data_path("footprint.toml").read_bytes())
     say(f"{target} written; edit it, then `footprint up --config {target}`")
     return Exit.OK
 

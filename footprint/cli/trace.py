@@ -12,6 +12,7 @@ import typer
 
 from footprint.cli.exit_status import CheckFailed, Exit, UsageError
 from footprint.cli.options import ConfigOption, FormatOption, Language, LanguageOption, OutputOption, opened, say
+from footprint.core.output_files import write_output
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import now_us
 
@@ -96,9 +97,7 @@ def _write(output: Path | None, text: str) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    part = output.with_name(output.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(output)
+    write_output(output, text)
 
 
 def _text(traced: Any, levels: list[Any]) -> str:

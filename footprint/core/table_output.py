@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from footprint.core.output_files import write_output
+
 
 class Format(StrEnum):
     """Output formats of a table."""
@@ -89,6 +91,4 @@ def emit(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format = 
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    part = output.with_name(output.name + ".part")
-    part.write_bytes(data)
-    part.replace(output)
+    write_output(output, data)

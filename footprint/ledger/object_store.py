@@ -17,7 +17,9 @@ from urllib.parse import quote
 
 import fsspec
 
+from footprint.core.output_files import create_folder
 from footprint.core.records import FootprintError
+from footprint.core.secret_files import share_file
 
 
 class ObjectStoreError(FootprintError):
@@ -73,10 +75,14 @@ class ObjectStore:
             target = Path(path)
             if self._private:
                 Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
+            else:
+                create_folder(target.parent)
             partial = target.with_name(target.name + ".part")
             mode = 0o600 if self._private else 0o666
             with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+                if not self._private:
+                    share_file(partial)
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())

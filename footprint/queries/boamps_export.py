@@ -16,6 +16,7 @@ from typing import Any
 from footprint.aggregation import METHOD_VERSION
 from footprint.attribution.row_columns import UNATTRIBUTED_NAME
 from footprint.config import Config
+from footprint.core.output_files import write_output
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_S
 from footprint.figures.engine import run_query
@@ -131,8 +132,7 @@ def write_reports(reports: dict[str, dict[str, Any]], folder: Path | None) -> It
         if folder is None:
             sys.stdout.write(json.dumps(report, ensure_ascii=False, sort_keys=True) + "\n")
             continue
-        folder.mkdir(parents=True, exist_ok=True)
         name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in service)
         path = folder / f"boamps-{name}.json"
-        path.write_text(json.dumps(report, ensure_ascii=False, sort_keys=True, indent=2) + "\n", encoding="utf-8")
+        write_output(path, json.dumps(report, ensure_ascii=False, sort_keys=True, indent=2) + "\n")
         yield f"{path}: {report['measures'][0]['powerConsumption']:.6g} kWh"

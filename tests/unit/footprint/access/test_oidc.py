@@ -17,6 +17,7 @@ from joserfc.jwk import OctKey
 
 from footprint.access.oidc import local_path
 from footprint.config import ConfigError, parse_config
+from footprint.core.secret_files import SecretFileError
 from footprint.storage.database import Store
 from tests.simulation.provider import CLIENT, NAME, SECRET, SUBJECT, Provider
 from tests.support.contract_files import config
@@ -204,12 +205,12 @@ def test_keys_are_their_owners_alone(office: Office, sqlite: Store) -> None:
     office.key_file.chmod(0o644)
     for file, said in ((office.key_file, "chmod 600"), (Path(office.config.access.client_secret_file), "client's secret")):
         os.chmod(file, 0o640)
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(SecretFileError, match=said):
             api_over(sqlite, office.config, lambda: 0)
         os.chmod(file, 0o600)
     assert office.key_file.read_text() == key
     lost = replace(office.config, access=replace(office.config.access, client_secret_file="/nowhere/oidc.secret"))
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(SecretFileError, match="cannot be read"):
         api_over(sqlite, lost, lambda: 0)
 
 
