@@ -190,18 +190,17 @@ class BoundedClient:
         return self._runner.run(self._send(method, path, parameters, headers, content))
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        parameters: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        content: bytes,
+        self, method: str, path: str, parameters: Mapping[str, str] | None, headers: Mapping[str, str] | None, content: bytes
     ) -> Answer:
         if self._client is None:
             self._client = async_client(**self._options)  # type: ignore[arg-type]
         try:
             response = await self._client.request(
-                method, self._url + path, params=dict(parameters) if parameters else None, headers=headers, content=content or None
+                method,
+                self._url + path,
+                params=dict(parameters) if parameters else None,
+                headers=headers,
+                content=content or None,
             )
         except httpx.InvalidURL as error:
             raise httpx.UnsupportedProtocol(str(error)) from None

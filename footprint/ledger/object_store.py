@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import fsspec
 
-from footprint.core.output_files import create_folder
 from footprint.core.limits import insecure_url_fault, is_loopback_url
+from footprint.core.output_files import create_folder
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import share_file
 
