@@ -16,7 +16,7 @@ from footprint.storage.database import Store
 
 def api_over(store: Store, config: Config, clock: Callable[[], int], **options: Any) -> FastAPI:
     """The API over a store."""
-    return create_api(config, store, IngestService(store, config.services_of_model), clock, **options)
+    return create_api(config, store, IngestService(store, config.services_of_model, config.hosts_of_service), clock, **options)
 
 
 def pages_over(store: Store, config: Config, clock: Callable[[], int], **options: Any) -> Any:
