@@ -20,7 +20,7 @@ from footprint.core.limits import Reject
 from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
 from footprint.core.records import RequestRecord
 from footprint.ledger.importers import ImportResult, import_request_records
-from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names
+from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names, without_credentials
 from footprint.ledger.request_file import UNKNOWN_USE_CASE
 from footprint.storage.database import Store
 
@@ -67,7 +67,7 @@ def import_gateway_counters(
     ]
     accepted = [line for line, record in enumerate(records) if record.service != OWN_SERVICE]
     return import_request_records(
-        store, f"{url} gateways", [records[line] for line in accepted], lines[accepted], now_us, rejects
+        store, f"{without_credentials(url)} gateways", [records[line] for line in accepted], lines[accepted], now_us, rejects
     )
 
 
