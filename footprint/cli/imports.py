@@ -30,7 +30,7 @@ def energy(files: Files, rejects: RejectsOption = None, config: ConfigOption = N
     """Import readings of energy or power."""
     from footprint.ledger.importers import import_energy
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     return _import_files(files, rejects, lambda path: import_energy(store, path, now_us()))
 
 
@@ -116,7 +116,7 @@ def codecarbon(
     placed = {(placement.host, placement.device) for placement in facts.placements}
     missing = [line for line in placement_lines(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
     if missing:
-        say("their energy is (unattributed) until devices are placed:\n  " + "\n  ".join(missing))
+        say("their energy is (unattributed) until devices are placed:", *(f"  {line}" for line in missing))
     return Exit.INCOMPLETE if refused else Exit.OK
 
 
@@ -125,7 +125,7 @@ def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = No
     """Import distinct users per publication cell, for disclosure control."""
     from footprint.ledger.importers import import_users
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     return _import_files(files, rejects, lambda path: import_users(store, path, now_us()))
 
 
