@@ -93,7 +93,9 @@ def test_no_personal_field_of_a_log_reaches_the_store(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "footprint.toml").write_text(CONFIG + '[[service]]\nname = "s"\nmodel = "m"\n[store]\nurl = "sqlite:///store.db"\n')
+    (tmp_path / "footprint.toml").write_text(
+        CONFIG + '[[service]]\nname = "s"\nmodel = "m"\n[store]\nurl = "sqlite:///store.db"\n'
+    )
     canaries = Canaries()
     row = ROWS[name][0] if name in ROWS else {"start": DAY_S + 1, "end": DAY_S + 3, "model": "m", "use_case": "drafting"}
     rows = [planted(row, canaries), planted({**row, "start": "no time"}, canaries), {"noise": canaries.word()}]
@@ -210,7 +212,9 @@ def test_labels_of_a_gateways_counters_name_no_person(sqlite: Store) -> None:
         return json.dumps({"status": "success", "data": data}).encode()
 
     start_us = DAY_S * 1_000_000
-    done = import_gateway_counters(sqlite, config(), "http://prometheus", start_us, start_us + 60_000_000, start_us + 10**9, fetch)
+    done = import_gateway_counters(
+        sqlite, config(), "http://prometheus", start_us, start_us + 60_000_000, start_us + 10**9, fetch
+    )
     assert done.accepted
     raw = Path(str(sqlite.engine.url.database)).read_bytes().decode("latin-1")
     assert canaries.leaks(raw + str(done.rejects)) == []

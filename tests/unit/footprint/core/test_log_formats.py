@@ -100,7 +100,8 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "completion_tokens": 20,
             "status": 200,
             "request_id": "r",
-            "token_name": "alice", "project": "drafting",
+            "token_name": "alice",
+            "project": "drafting",
         },
         {
             "start": "2026-07-01T00:01:40Z",
