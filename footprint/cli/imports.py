@@ -50,7 +50,10 @@ def requests(
     if as_ is None:
         return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
     field_map = facts.field_map(as_)
-    return _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us()))
+    status = _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us()))
+    for reason, count in sorted(field_map.personal_names.items()):
+        say(f"{count} names of use cases were not taken: each {reason}; the requests count with another name or (unknown)")
+    return status
 
 
 @app.command("prometheus")
