@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from footprint.access.agent_tokens import list_tokens
+from sqlalchemy import select
+
 from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
 from footprint.ledger.agent_status import AgentStatus, agent_statuses
 from footprint.ledger.refusals import IMPORT_SOURCE, refusal_rows
 from footprint.queries.agent_liveness import RETIRED, SILENT, HostLiveness, host_liveness
-from footprint.storage.database import Store
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 
 NEVER = "never"  # a host that is declared or has a token, and sent nothing
 COLUMNS = (
@@ -34,7 +36,9 @@ def agent_rows(store: Store, config: Config, now_us: int) -> list[dict[str, Any]
     """One row a host that is declared, reads, has a token or was heard of; seconds and bytes, None where nothing is known."""
     readings = {host.host: host for host in host_liveness(store, config, now_us)}
     statuses, declared = agent_statuses(store), declared_hosts(config, now_us)
-    tokens = {row["host"] for row in list_tokens(store) if row["revoked_us"] is None}
+    token = table(schema.Token)
+    with store.read() as connection:
+        tokens = set(connection.execute(select(token.c.host).where(token.c.revoked_us.is_(None))).scalars())
     refused: dict[str, dict[str, int]] = {}
     for row in refusal_rows(store):
         if row["source"] != IMPORT_SOURCE and row["source"]:
