@@ -224,8 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
             status, reason = refused.args
             self.receiver.count(reason)
             self.close_connection = True  # the body may be unread
-            return self._answer(status)
-        self._answer(200, _partial_success(path, reasons, is_json=self._is_json()))
+            self._answer(status)
+        else:
+            self._answer(200, _partial_success(path, reasons, is_json=self._is_json()))
 
     def _take_export(self, path: str) -> Counter[str]:
         size = self._size()

@@ -427,7 +427,7 @@ def test_senders_present_the_token(open_: Open) -> None:
 
 
 def test_idle_connections_take_no_more_than_their_number_and_time(open_: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    port, spool = open_()
+    port, _ = open_()
     threads = threading.active_count()
     idle = [socket.create_connection(("127.0.0.1", port.port)) for _ in range(100)]
     for connection in idle:
@@ -470,7 +470,11 @@ def test_our_decoder_reads_what_exporters_send() -> None:
 
     for document, path, message in (
         (traces(span(1), span(2, more=True, share=0.5, count=-7)), "/v1/traces", ExportTraceServiceRequest()),
-        (metric("hw.energy", "sum", joules(5.5), {"asInt": "3", "attributes": attributes(hw__id="c", hw__type="cpu")}), "/v1/metrics", ExportMetricsServiceRequest()),
+        (
+            metric("hw.energy", "sum", joules(5.5), {"asInt": "3", "attributes": attributes(hw__id="c", hw__type="cpu")}),
+            "/v1/metrics",
+            ExportMetricsServiceRequest(),
+        ),
         (metric("t", "histogram", tokens("input", 4, 90.5, AT, AT + 60)), "/v1/metrics", ExportMetricsServiceRequest()),
     ):
         body = as_protobuf(document, message)
