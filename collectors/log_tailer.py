@@ -40,6 +40,11 @@ class LogTailer:
         """Number of lines that are no requests, or too long."""
         return self._refused + self.logs.long_lines
 
+    @property
+    def personal_names(self) -> int:
+        """Number of use cases that were not taken because they look like an address, a token or an id of a person."""
+        return self._map.personal_names.total()
+
     def read(self) -> list[str]:
         """Request lines of all new log lines; without a ``commit`` they are read again."""
         self._pending_refused = self._refused

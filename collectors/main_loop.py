@@ -54,6 +54,7 @@ def problem_counts(agent: Agent) -> dict[str, int]:
         "doubted": sum(meter.suspect is not None for meter in meters),
         "records_refused": agent.refused_records,
         "log_lines_refused": sum(tailer.refused_lines for tailer in agent.log_tailers),
+        "personal_names_dropped": sum(tailer.personal_names for tailer in agent.log_tailers),
         "log_gaps": sum(tailer.logs.gaps for tailer in agent.log_tailers),
         "collector_failures": sum(agent.sensors.failures.values()),
         "otlp_refused": sum(receiver.refused for receiver in agent.receivers),

@@ -32,6 +32,11 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_agent_collector_failures_total", "counter", "Failures of a collector; the others continue."),
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
     ("footprint_agent_log_lines_refused_total", "counter", "Unreadable lines of gateway logs."),
+    (
+        "footprint_agent_personal_names_dropped_total",
+        "counter",
+        "Use cases in gateway logs that look like an address, a token or the id of a person, and were not taken.",
+    ),
     ("footprint_agent_log_gaps_total", "counter", "Times that lines of gateway logs may be lost: cut or deleted unread."),
     ("footprint_agent_otlp_refused_total", "counter", "Items and bodies of OTLP that were not taken, by reason."),
     ("footprint_agent_spool_bytes", "gauge", "Size of the records that wait to be shipped."),
@@ -79,6 +84,7 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_collector_failures_total", failures
     yield "footprint_agent_records_refused_total", [({}, agent.refused_records)]
     yield "footprint_agent_log_lines_refused_total", [({}, sum(tailer.refused_lines for tailer in agent.log_tailers))]
+    yield "footprint_agent_personal_names_dropped_total", [({}, sum(tailer.personal_names for tailer in agent.log_tailers))]
     yield "footprint_agent_log_gaps_total", [({}, sum(tailer.logs.gaps for tailer in agent.log_tailers))]
     reasons: Counter[str] = sum((receiver.reasons for receiver in agent.receivers), Counter())
     yield "footprint_agent_otlp_refused_total", [({"reason": reason}, count) for reason, count in sorted(reasons.items())]

@@ -86,7 +86,7 @@ class OtlpReceiver:
         class Handler(_Handler):
             receiver = owner
 
-        self._server = _Server(("127.0.0.1", port), Handler, self)
+        self._server = _OtlpServer(("127.0.0.1", port), Handler, self)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="otlp", daemon=True).start()
 
@@ -161,7 +161,7 @@ class OtlpReceiver:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class _OtlpServer(ThreadingHTTPServer):
     """HTTP server with a limit of connections, and a deadline for each request."""
 
     daemon_threads = True

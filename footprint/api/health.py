@@ -7,13 +7,13 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 
 from footprint.access.middleware import current_role
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.server.figure_counters import figure_counters
 from footprint.server.job_runs import failed_run_counts, latest_runs
+from footprint.server.readiness import Readiness
 from footprint.server.scheduler import JobScheduler
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -42,6 +42,7 @@ METRICS: tuple[tuple[str, str, str], ...] = (
 def router(config: Config, store: Store, clock: Callable[[], int], scheduler: JobScheduler | None) -> APIRouter:
     """Routes over one store."""
     routes = APIRouter()
+    readiness = Readiness(config, store, scheduler)
 
     @routes.get("/healthz", include_in_schema=False)
     def healthz() -> dict[str, str]:
@@ -49,13 +50,8 @@ def router(config: Config, store: Store, clock: Callable[[], int], scheduler: Jo
 
     @routes.get("/readyz", include_in_schema=False)
     def readyz() -> JSONResponse:
-        try:
-            with store.read() as connection:
-                connection.execute(select(table(schema.Meta).c.key).limit(1)).all()
-        except DBAPIError:
-            return JSONResponse({"status": "the store does not answer"}, 503)
-        is_failing = scheduler is not None and scheduler.failures > 0 and scheduler.last_aggregation_us == 0
-        return JSONResponse({"status": "aggregation fails" if is_failing else "ready"}, 503 if is_failing else 200)
+        fault = readiness.fault()
+        return JSONResponse({"status": fault or "ready"}, 503 if fault else 200)
 
     @routes.get("/metrics", include_in_schema=False)
     def metrics() -> PlainTextResponse:

@@ -93,7 +93,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     for at_s in range(4, 10):
         second(agent, at_s)
     log = Path(agent.log_tailers[0].pattern)
-    log.write_text("no request\n" * 2)
+    log.write_text('no request\n{"start": "2026-07-01T00:00:00Z", "model": "m", "use_case": "ada@example.org"}\n')
     agent.write_records(9 * S, 9 * S)
     log.write_text("cut\n")
     shipper.ship_pending()

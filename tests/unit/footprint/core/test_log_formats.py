@@ -78,7 +78,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "prompt_tokens": 10,
             "completion_tokens": 20,
             "request_id": "c1",
-            "metadata": {"user_api_key_alias": "key", "status": "success"},
+            "metadata": {"user_api_key_alias": "key", "user_api_key_team_alias": "team", "status": "success"},
             "request_tags": [],
         },
         {
@@ -89,7 +89,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "output_tokens": 20,
             "status": "ok",
             "id": "c1",
-            "use_case": "key",
+            "use_case": "team",
         },
     ),
     "opengatellm": (
@@ -100,7 +100,8 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "completion_tokens": 20,
             "status": 200,
             "request_id": "r",
-            "token_name": "drafting",
+            "token_name": "alice",
+            "project": "drafting",
         },
         {
             "start": "2026-07-01T00:01:40Z",
