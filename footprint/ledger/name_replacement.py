@@ -284,8 +284,8 @@ class _Replacement:
             self._figures()
             self._retire_name()
         self._users()
-        for model, columns in _TEXTS.items():
-            self._replace_texts(table(model), columns, replace)
+        for quoting, columns in _TEXTS.items():
+            self._replace_texts(table(quoting), columns, replace)
 
     def _figures(self) -> None:
         """Rows of the old name in all blocks under the new one, with new digests of blocks and shards."""

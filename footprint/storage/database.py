@@ -143,6 +143,10 @@ class Store:
         except (OperationalError, InterfaceError, InternalError) as error:  # others blame the statement, not the store
             self._note_fault(database_message(error))
             raise
+        self.note_write()
+
+    def note_write(self) -> None:
+        """Note that a write succeeded."""
         self._note_fault("")
 
     def _note_fault(self, fault: str) -> None:
