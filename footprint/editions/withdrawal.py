@@ -10,12 +10,7 @@ from sqlalchemy import select, update
 
 from footprint.config import Config
 from footprint.core.records import FootprintError
-from footprint.editions.repository import (
-    CHECKSUMS_FILE,
-    PublishedEdition,
-    edition_files,
-    edition_folder,
-)
+from footprint.editions.repository import CHECKSUMS_FILE, PublishedEdition, edition_files, edition_folder
 from footprint.ledger.name_replacement import text_replacer
 from footprint.storage import schema
 from footprint.storage.database import Store, table

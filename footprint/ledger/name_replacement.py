@@ -178,7 +178,9 @@ def _rewrite_archive(
             renamed = [(*row[:_TEXT], replace(row[_TEXT])) for row in rows]
         else:
             roles |= {name for name, index in _OTHER_NAMES.items() if any(row[index] == old for row in rows)}
-            renamed = [(*row[:_USE_CASE], new if row[_USE_CASE] == old else row[_USE_CASE], *row[_USE_CASE + 1 :]) for row in rows]
+            renamed = [
+                (*row[:_USE_CASE], new if row[_USE_CASE] == old else row[_USE_CASE], *row[_USE_CASE + 1 :]) for row in rows
+            ]
         if renamed != rows:
             _rewrite_part(store, archive, part, renamed, reason, now_us)
             summary.files += 1
@@ -208,9 +210,7 @@ def _adopt_links(store: Store, archive: ObjectStore) -> None:
                 drop_erased(connection, source, link)
 
 
-def _rewrite_part(
-    store: Store, archive: ObjectStore, part: Any, rows: list[tuple[Any, ...]], reason: str, now_us: int
-) -> None:
+def _rewrite_part(store: Store, archive: ObjectStore, part: Any, rows: list[tuple[Any, ...]], reason: str, now_us: int) -> None:
     target = table(schema.Sealed)
     raw = pack_rows(part.source, part.day, rows)
     with store.begin() as connection:
@@ -347,7 +347,10 @@ class _Replacement:
         texts = {slot: self.config.charter_at(self.new, slot * US_PER_S) or UNDECLARED for slot in slots}
         ids = self._ids(set(texts.values()))
         return np.array(
-            [ids[texts[slot]] if old else stored for slot, stored, old in zip(start_s.tolist(), charter.tolist(), is_old, strict=True)],
+            [
+                ids[texts[slot]] if old else stored
+                for slot, stored, old in zip(start_s.tolist(), charter.tolist(), is_old, strict=True)
+            ],
             dtype=np.int64,
         ).reshape(-1)
 

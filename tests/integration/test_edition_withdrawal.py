@@ -49,10 +49,14 @@ def test_a_corrected_edition_supersedes_one_with_a_name(tmp_path: Path, monkeypa
     erase_drafts(config)
     assert PERSON not in _contents(store)
     assert [path for path in (tmp_path / "quarters.editions").rglob("*.*") if PERSON.encode() in path.read_bytes()] == []
-    keys = [{key for key in edition.figures if "charter=" not in key} for edition in (second, published_edition(store, first.name))]
+    keys = [
+        {key for key in edition.figures if "charter=" not in key} for edition in (second, published_edition(store, first.name))
+    ]
     assert keys[0] == keys[1]  # the new name is declared, so its charter differs
     shelf = [path for path in (tmp_path / "quarters.editions").rglob("*") if path.is_file()]
-    assert [path for path in shelf if "/v1/" in str(path)] == [path for path in shelf if path.name == "SHA256SUMS" and "/v1/" in str(path)]
+    assert [path for path in shelf if "/v1/" in str(path)] == [
+        path for path in shelf if path.name == "SHA256SUMS" and "/v1/" in str(path)
+    ]
     app = FastAPI()
     app.include_router(router(config, store, lambda: LATER))
     client = TestClient(app)
@@ -62,7 +66,10 @@ def test_a_corrected_edition_supersedes_one_with_a_name(tmp_path: Path, monkeypa
         assert "a name was removed" in answer.json()["error"]
         assert "2026-09.v2" in answer.json()["error"]
     assert client.get("/api/v1/reports/2026-09/v2/report.json").status_code == 200
-    assert client.get("/api/v1/reports/2026-09").json()["versions"][0]["files"]["report.json"]["sha256"] == first.files["report.json"]
+    assert (
+        client.get("/api/v1/reports/2026-09").json()["versions"][0]["files"]["report.json"]["sha256"]
+        == first.files["report.json"]
+    )
     assert [row["what"] for row in verify(store, config, published_edition(store, first.name), LATER)] == ["withdrawn"]
     assert published_editions(store)[0].digest() == first.digest()
     # Another version can follow: what the withdrawn one showed is still known to disclosure control.

@@ -152,7 +152,9 @@ def test_an_existing_use_case_takes_the_figures_in(kept: tuple[Store, Config], t
     assert set(after) == set(before) - {STAND_IN}
     for name in ("requests", "input_tokens", "output_tokens"):
         assert after["coding"][name] == before["coding"][name] + before[STAND_IN][name]
-    assert after["coding"]["energy_kwh"] == pytest.approx(before["coding"]["energy_kwh"] + before[STAND_IN]["energy_kwh"], abs=1e-12)
+    assert after["coding"]["energy_kwh"] == pytest.approx(
+        before["coding"]["energy_kwh"] + before[STAND_IN]["energy_kwh"], abs=1e-12
+    )
     assert [{name: row[name] for name in AMOUNTS} for row in query_rows(store, facts)] == [
         {name: row[name] for name in AMOUNTS} for row in total
     ]
@@ -164,9 +166,7 @@ def test_an_existing_use_case_takes_the_figures_in(kept: tuple[Store, Config], t
 
 
 @pytest.mark.parametrize("step", ["write", "add_head", "erase", "_purge"])
-def test_a_run_that_is_killed_is_resumed(
-    step: str, sqlite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_is_killed_is_resumed(step: str, sqlite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = facts_of(tmp_path)
     import_all(sqlite, tmp_path / "in", requests=[line.replace("drafting", STAND_IN) for line in REQUESTS])
     compute(sqlite, facts)
@@ -218,9 +218,7 @@ def test_a_run_that_is_killed_is_resumed(
         (STAND_IN, "(idle)", "why", "row of its own"),
     ],
 )
-def test_what_cannot_be_replaced_is_refused(
-    old: str, new: str, reason: str, message: str, sqlite: Store, tmp_path: Path
-) -> None:
+def test_what_cannot_be_replaced_is_refused(old: str, new: str, reason: str, message: str, sqlite: Store, tmp_path: Path) -> None:
     sqlite.name_ids([STAND_IN])
     with pytest.raises(NameNotReplaced, match=message):
         replace_use_case(sqlite, facts_of(tmp_path), ObjectStore(str(tmp_path / "sealed")), old, new, reason, NOW_US)
@@ -248,7 +246,9 @@ def test_a_name_that_a_model_bears_too_stays_there(keep_days: int, sqlite: Store
     assert verify_ledger(sqlite, facts).faults == []
 
 
-def test_the_command_says_what_it_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "footprint.toml").write_text(CONFIG + '[store]\nurl = "sqlite:///store.db"\n')
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
