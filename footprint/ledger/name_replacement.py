@@ -18,6 +18,7 @@ from urllib.parse import quote, quote_plus
 import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, Table, delete, insert, or_, select, update
+from sqlmodel import SQLModel
 
 from footprint.attribution.array_types import Ints
 from footprint.config import Config
@@ -40,7 +41,7 @@ _LOCKS = ("aggregate", "figures", "seal")
 _USE_CASE, _TEXT = REQUEST_SCHEMA.get_field_index("use_case"), EVENT_SCHEMA.get_field_index("text")
 _OTHER_NAMES = {name: REQUEST_SCHEMA.get_field_index(name) for name in ("model", "unit", "status", "replica")}
 _ROLES = ("host", "device", "service", "use_case", "model", "charter")  # columns of figures with numbers of names
-_TEXTS: dict[type[schema.SQLModel], tuple[str, ...]] = {  # columns that may quote a name
+_TEXTS: dict[type[SQLModel], tuple[str, ...]] = {  # columns that may quote a name
     schema.Batch: ("name", "reason"),
     schema.Event: ("text",),
     schema.Job: ("said",),
