@@ -25,6 +25,7 @@ from footprint.editions.repository import (
     edition_row,
     published_editions,
 )
+from footprint.editions.withdrawal import withdrawal_of
 from footprint.i18n.catalogue import LANGUAGES
 from footprint.storage.database import Store
 
@@ -68,6 +69,11 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             return Response(published.sums(), media_type="text/plain; charset=utf-8", headers={"Cache-Control": IMMUTABLE})
         if published is None or name not in published.files:
             return _not_found(f"no file {name!r} in version {version!r} of {period!r}")
+        if reason := withdrawal_of(store, published.name):
+            last = published_editions(store, period)[-1]
+            next_version = f"; {last.name} supersedes it" if last.version > published.version else ""
+            message = f"{published.name} is withdrawn: {reason}{next_version}"
+            return JSONResponse({"error": message}, status_code=410)
         return _frozen_file(config, published, name)
 
     @routes.get("/publications", include_in_schema=False)

@@ -63,7 +63,7 @@ def verify(folder: Path) -> tuple[list[str], list[str]]:
         for link in links:
             if link.get("erased"):
                 erased.add(str(link["erased"]))
-            elif link.get("file"):  # a part without a file records a withdrawal
+            if link.get("file"):  # a part without a file records a withdrawal
                 expected_sha256[str(link["file"])] = str(link["sha256"])
     for name, expected in sorted(expected_sha256.items()):
         _check_file(folder, name, expected, name in erased, faults, notes)
@@ -122,7 +122,7 @@ def _check_file(folder: Path, name: str, expected: str, erased: bool, faults: li
     path = folder / name
     if not path.is_file():
         if erased:
-            notes.append(f"{name}: erased by a rule of retention; its sha256 stays in the chain")
+            notes.append(f"{name}: erased or replaced, as a later link says; its sha256 stays in the chain")
         else:
             faults.append(f"{name}: deleted")
         return

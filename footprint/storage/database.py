@@ -120,6 +120,10 @@ class Store:
         """A new connection may lead to another store: one that was restored in place of this one numbers its names otherwise."""
         self._names, self._texts = {}, {}
 
+    def forget_names(self) -> None:
+        """Forget the numbers and texts of names that were read: some were replaced."""
+        self._names, self._texts = {}, {}
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
