@@ -130,7 +130,7 @@ class _LinkChain:
     def _append(self, row: dict[str, Any], link: Mapping[str, Any]) -> None:
         with self.store.begin() as connection:
             self.store.insert_new(connection, schema.Sealed, [row])
-            drop_erased(connection, self.source, link)
+            drop_replaced(connection, self.source, link)
         self.rows.append(row)
 
 
@@ -154,12 +154,12 @@ def chain_row(link: dict[str, Any], number: int, link_sha: str) -> dict[str, Any
     }
 
 
-def drop_erased(connection: Connection, source: str, link: Mapping[str, Any]) -> None:
-    """Take the file that a link erased or replaced out of SQL."""
-    if link.get("erased"):
+def drop_replaced(connection: Connection, source: str, link: Mapping[str, Any]) -> None:
+    """Take the file that a link replaces by another one out of SQL."""
+    if link.get("erased") and link.get("file"):
         target = table(schema.Sealed)
-        is_erased = (target.c.source == source) & (target.c.file == link["erased"])
-        connection.execute(update(target).where(is_erased).values(file=""))
+        is_replaced = (target.c.source == source) & (target.c.file == link["erased"])
+        connection.execute(update(target).where(is_replaced).values(file=""))
 
 
 def _seal_day(

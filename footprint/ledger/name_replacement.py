@@ -26,7 +26,7 @@ from footprint.config.models import UNDECLARED
 from footprint.core.limits import name_fault, personal_name_fault
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
-from footprint.ledger.archive_writer import EVENTS, add_head, canonical_json, chain_row, drop_erased, to_tuples
+from footprint.ledger.archive_writer import EVENTS, add_head, canonical_json, chain_row, drop_replaced, to_tuples
 from footprint.ledger.object_store import ObjectStore, folder_name, link_name
 from footprint.ledger.parquet_segments import EVENT_SCHEMA, REQUEST_SCHEMA, pack_rows, unpack_rows
 from footprint.ledger.verifier import sha256_of
@@ -208,7 +208,7 @@ def _adopt_links(store: Store, archive: ObjectStore) -> None:
             count = connection.execute(select(target.c.seq).where(target.c.source == source)).all()
             for number, link, raw in archive.links(source, len(count)):
                 store.insert_new(connection, schema.Sealed, [chain_row(link, number, sha256_of(raw))])
-                drop_erased(connection, source, link)
+                drop_replaced(connection, source, link)
 
 
 def _rewrite_part(store: Store, archive: ObjectStore, part: Any, rows: list[tuple[Any, ...]], reason: str, now_us: int) -> None:
@@ -243,7 +243,7 @@ def _rewrite_part(store: Store, archive: ObjectStore, part: Any, rows: list[tupl
         content = canonical_json(link)
         archive.write(link_name(part.source, last.seq + 1), content)
         store.insert_new(connection, schema.Sealed, [chain_row(link, last.seq + 1, sha256_of(content))])
-        drop_erased(connection, part.source, link)
+        drop_replaced(connection, part.source, link)
     archive.erase(part.file)
 
 
