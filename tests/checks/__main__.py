@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.checks import documents, house, named_tests, literals, styles, texts
+from tests.checks import documents, house, literals, named_tests, styles, texts
 
 CHECKS = (house.findings, literals.findings, documents.findings, named_tests.findings, styles.findings, texts.findings)
 
