@@ -160,6 +160,7 @@ class _Look:
     gaps: int
     long_lines: int
     budget_bytes: int = MAX_LOOK_BYTES
+    is_abandoned: bool = False
 
 
 class RotatedLogs:
@@ -190,9 +191,16 @@ class RotatedLogs:
             if source is not None:
                 look.files[index] = yield from self._read_file(look, file, source)
 
+    def abandon(self, error: Exception) -> None:
+        """Give up a look that an error ended; the next one begins where this one did."""
+        self._look = _Look(list(self._files), self.gaps, self.long_lines, is_abandoned=True)
+        self._log_once(f"{self.pattern} cannot be read: {type(error).__name__}: {error}")
+
     def commit(self) -> None:
         """Confirm that all lines read are on disk."""
         look = self._look
+        if look.is_abandoned:
+            return
         self._files, self.gaps, self.long_lines = look.files, look.gaps, look.long_lines
         self._has_looked, self._must_search = True, False
         wanted = {file.key for file in self._files if not file.is_ended}
@@ -280,7 +288,7 @@ class RotatedLogs:
         candidates = {*rotated_paths, *last_paths}
         for folder, names in folders.items():
             for entry in _entries(folder):
-                inner = _entries(entry.path) if entry.is_dir(follow_symlinks=False) else [entry]
+                inner = _entries(entry.path) if _is_folder(entry) else [entry]
                 candidates |= {file.path for file in inner if any(is_rotated_name(file.name, name) for name in names)}
         return sorted(candidates - (set(paths) - set(rotated_paths)))[:MAX_SIBLINGS]
 
@@ -474,6 +482,13 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
             return list(islice(entries, MAX_ENTRIES))
     except OSError:
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _device(path: str) -> int:
