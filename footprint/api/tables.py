@@ -152,8 +152,8 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
         query = parse_bounds(from_, to)
-        assert query.from_us is not None
-        assert query.to_us is not None
+        if query.from_us is None or query.to_us is None:
+            raise BadQuery("from and to are required: raw readings come at most a month at a time")
         if query.to_us - query.from_us > MAX_DAYS * US_PER_DAY:
             raise BadQuery(f"at most {MAX_DAYS} days of raw readings at a time")
         return table_response(
