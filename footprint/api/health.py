@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from footprint.access.middleware import current_role
 from footprint.config import Config
 from footprint.core.units import US_PER_S
+from footprint.ledger.refusals import refusals_by_reason
 from footprint.server.figure_counters import figure_counters
 from footprint.server.job_runs import failed_run_counts, latest_runs
 from footprint.server.scheduler import JobScheduler
@@ -26,6 +27,7 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_job_failed_runs", "gauge", "Failed runs among the stored runs of a job."),
     ("footprint_last_reading_age_seconds", "gauge", "Age of the latest reading."),
     ("footprint_ledger_rows_total", "counter", "Readings and requests accepted."),
+    ("footprint_ingest_refused_total", "counter", "Lines of shipments and files that were not taken, by reason."),
     ("footprint_energy_joules_total", "counter", "Facility energy by service; never falls."),
     ("footprint_co2e_location_grams_total", "counter", "Location-based emissions by service; never falls."),
     ("footprint_requests_total", "counter", "Requests by service; never falls."),
@@ -105,19 +107,20 @@ def _ledger_metrics(store: Store) -> list[str]:
     batch = table(schema.Batch)
     with store.read() as connection:
         accepted = connection.execute(select(func.sum(batch.c.accepted))).scalar() or 0
-    return _metric("ledger_rows_total", [("", int(accepted))])
+    refused = [(_label("reason", reason), count) for reason, count in sorted(refusals_by_reason(store).items())]
+    return _metric("ledger_rows_total", [("", int(accepted))]) + _metric("ingest_refused_total", refused)
 
 
 def _figure_metrics(config: Config, store: Store, now_us: int) -> list[str]:
     counters = figure_counters(store, config, now_us)
     lines = []
     for column, name in (("energy_kwh", "energy_joules"), ("co2e_location_g", "co2e_location_grams"), ("requests", "requests")):
-        series = [(_label(service), counter) for service, counter in sorted(counters.get(column, {}).items())]
+        series = [(_label("service", service), counter) for service, counter in sorted(counters.get(column, {}).items())]
         lines += _metric(f"{name}_total", [(label, counter.shown) for label, counter in series])
         lines += _metric(f"restated_{name}", [(label, counter.restated) for label, counter in series])
     return lines
 
 
-def _label(service: str) -> str:
-    escaped = service.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return f'{{service="{escaped}"}}'
+def _label(name: str, value: str) -> str:
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'{{{name}="{escaped}"}}'

@@ -25,6 +25,7 @@ from footprint.queries import (
     energy_balance,
     factor_diff,
     raw_readings,
+    refused_records,
     split_diagnostics,
     uncertainty_budget,
 )
@@ -97,6 +98,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def silent(_: Query, __: str) -> Table:
         return list(agent_liveness.COLUMNS), [liveness.row() for liveness in agent_liveness.host_liveness(store, config, clock())]
 
+    def refused(_: Query, __: str) -> Table:
+        return list(refused_records.COLUMNS), refused_records.refused_records(store)
+
     tables_by_name: dict[str, Callable[[Query, str], Table]] = {
         "methods": methods,
         "facts": facts,
@@ -106,6 +110,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "uncertainty": uncertainty,
         "jobs": jobs,
         "silent": silent,
+        "refused": refused,
     }
 
     @routes.get("/api/v1/tables/objectives", summary="Status of each budget and target in a period, by default the current one")
