@@ -129,7 +129,7 @@ class Agent:
         lines = [*self._energy_lines(), *self._activity_lines(contexts, at_us, mono_us), *self._context_lines(contexts, at_us)]
         self.seq += 1
         all_lines = [*self.boundary_lines, *lines, *requests]
-        logs = {tailer.pattern: tailer.pending_offsets() for tailer in self.log_tailers}
+        logs = {tailer.pattern: tailer.logs.pending_state() for tailer in self.log_tailers}
         try:
             checkpoint.save(self.spool.folder, self.boot, *self._checkpointed_meters(), all_lines, logs)
             self.spool.append(all_lines)
@@ -226,7 +226,7 @@ class Agent:
         """Continue the counters of an earlier run of this boot; the time between stays uncovered."""
         meters, instances, self.boundary_lines, logs = checkpoint.load(self.spool.folder, self.boot)
         for tailer in self.log_tailers:
-            tailer.offsets = logs.get(tailer.pattern, {})
+            tailer.logs.restore(logs.get(tailer.pattern, {}))
         self.meters = {(meter.last.channel.device, meter.last.channel.source): meter for meter in meters}
         self.instances = {board: {meter.last.channel.device: meter for meter in parts} for board, parts in instances.items()}
 

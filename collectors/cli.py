@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 
 from collectors.base import Unavailable
@@ -76,6 +75,7 @@ def _run_command(options: argparse.Namespace) -> int:
 
 def _read_logs(options: argparse.Namespace) -> int:
     from collectors.log_tailer import read_file
+    from footprint.core.csv_text import csv_text
     from footprint.core.user_counts import COLUMNS, DistinctUsers
 
     field_map, organisation = load_map(options.form), load_organisation(options.config)
@@ -89,11 +89,11 @@ def _read_logs(options: argparse.Namespace) -> int:
                 print(line)
     if users is not None:
         with open(options.users, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(users.rows())
+            file.write(csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in users.rows())))
         if users.unnamed:
             print(f"footprint-agent: {users.unnamed} requests name no user and are in no count of users", file=sys.stderr)
+    for reason, count in sorted(field_map.personal_names.items()):
+        print(f"footprint-agent: {count} names of use cases were not taken: each {reason}", file=sys.stderr)
     if unreadable:
         print(f"footprint-agent: {len(unreadable)} lines cannot be read, first: {unreadable[0]}", file=sys.stderr)
     return INCOMPLETE if unreadable else 0

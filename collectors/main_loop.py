@@ -54,6 +54,8 @@ def problem_counts(agent: Agent) -> dict[str, int]:
         "doubted": sum(meter.suspect is not None for meter in meters),
         "records_refused": agent.refused_records,
         "log_lines_refused": sum(tailer.refused_lines for tailer in agent.log_tailers),
+        "personal_names_dropped": sum(tailer.personal_names for tailer in agent.log_tailers),
+        "log_gaps": sum(tailer.logs.gaps for tailer in agent.log_tailers),
         "collector_failures": sum(agent.sensors.failures.values()),
     }
 
@@ -118,7 +120,7 @@ def _start_scraper(config: AgentConfig, agent: Agent) -> PrometheusScraper:
     """Start scraping other exporters of this host in the background."""
     from collectors.prometheus_scraper import PrometheusScraper  # noqa: PLC0415 - few agents need it
 
-    scraper = PrometheusScraper(config.scrape, config.scrape_s)
+    scraper = PrometheusScraper(config.scrape, config.scrape_s, config.scrape_ca_file, round(config.scrape_max_mb * 1e6))
     agent.external_sources.append(scraper.take)
     return scraper
 

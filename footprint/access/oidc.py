@@ -20,12 +20,15 @@ from joserfc.errors import JoseError
 from footprint.access.authentication import SESSION_ROLE, SESSION_UNTIL, role_of_groups
 from footprint.access.error_pages import PROVIDER_UNAVAILABLE, SIGN_IN_FAILED, error_page
 from footprint.config.access import AccessRules
+from footprint.core.outgoing_http import BoundedTransport
 from footprint.core.secret_files import read_secret
 from footprint.core.units import S_PER_HOUR, US_PER_S
 
 NEXT_KEY = "next"
 LEEWAY_S = 30  # tolerated difference of the provider's clock
 TIMEOUT_S = 10.0
+MAX_ANSWER_BYTES = 1 << 20
+_BAD_ANSWER = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # of a provider, to Authlib
 _log = logging.getLogger(__name__)
 
 
@@ -43,9 +46,12 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
     ConfigError
         If the client's secret cannot be read.
     """
-    options: dict[str, Any] = {"scope": rules.scope, "code_challenge_method": "S256", "timeout": TIMEOUT_S}
-    if transport is not None:
-        options["transport"] = transport
+    options: dict[str, Any] = {
+        "scope": rules.scope,
+        "code_challenge_method": "S256",
+        "timeout": TIMEOUT_S,
+        "transport": BoundedTransport(max_bytes=MAX_ANSWER_BYTES, total_s=TIMEOUT_S, is_secret=True, inner=transport),
+    }
     provider: Any = OAuth().register(
         "provider",
         client_id=rules.client_id,
@@ -61,7 +67,7 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
         request.session.clear()
         try:
             answer: Response = await provider.authorize_redirect(request, f"{rules.address}/auth/callback")
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, *_BAD_ANSWER) as error:
             _log.warning("the sign-in provider %s: %s", rules.issuer, type(error).__name__)
             return error_page(PROVIDER_UNAVAILABLE, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
         request.session[NEXT_KEY] = return_path
@@ -78,7 +84,7 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
         try:
             token = await provider.authorize_access_token(request, claims_options=required_claims, leeway=LEEWAY_S)
             claims = token.get("userinfo")
-        except (OAuthError, JoseError, ValueError, KeyError) as error:
+        except (OAuthError, JoseError, *_BAD_ANSWER) as error:
             # The provider's message may contain names: log only the type of the error.
             _log.warning("sign-in refused: %s", type(error).__name__)
             claims = None
@@ -99,9 +105,9 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
         request.session.clear()
         try:
             end_session_url = (await provider.load_server_metadata()).get("end_session_endpoint")
-        except (httpx.HTTPError, ValueError):
+        except (httpx.HTTPError, *_BAD_ANSWER):
             end_session_url = None
-        if not end_session_url:
+        if not end_session_url or not isinstance(end_session_url, str):
             return RedirectResponse("/", 303)
         token = urlencode({"client_id": rules.client_id, "post_logout_redirect_uri": f"{rules.address}/"})
         return RedirectResponse(f"{end_session_url}?{token}", 303)

@@ -107,7 +107,7 @@ def _ledger_metrics(store: Store) -> list[str]:
     batch = table(schema.Batch)
     with store.read() as connection:
         accepted = connection.execute(select(func.sum(batch.c.accepted))).scalar() or 0
-    refused = [(_label("reason", reason), count) for reason, count in sorted(refusals_by_reason(store).items())]
+    refused = [(_label("reason", reason), float(count)) for reason, count in sorted(refusals_by_reason(store).items())]
     return _metric("ledger_rows_total", [("", int(accepted))]) + _metric("ingest_refused_total", refused)
 
 

@@ -31,7 +31,7 @@ def energy(files: Files, rejects: RejectsOption = None, anyway: AnywayOption = F
     """Import readings of energy or power."""
     from footprint.ledger.importers import import_energy
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     return _import_files(files, rejects, lambda path: import_energy(store, path, now_us(), anyway=anyway))
 
 
@@ -52,7 +52,10 @@ def requests(
     if as_ is None:
         return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us(), anyway=anyway))
     field_map = facts.field_map(as_)
-    return _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us(), anyway=anyway))
+    status = _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us(), anyway=anyway))
+    for reason, count in sorted(field_map.personal_names.items()):
+        say(f"{count} names of use cases were not taken: each {reason}; the requests count with another name or (unknown)")
+    return status
 
 
 @app.command("prometheus")
@@ -116,7 +119,7 @@ def codecarbon(
     placed = {(placement.host, placement.device) for placement in facts.placements}
     missing = [line for line in placement_lines(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
     if missing:
-        say("their energy is (unattributed) until devices are placed:\n  " + "\n  ".join(missing))
+        say("their energy is (unattributed) until devices are placed:", *(f"  {line}" for line in missing))
     if refused and not runs:
         say(f"{file}: nothing was taken")
         return Exit.FAILURE
@@ -128,7 +131,7 @@ def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = No
     """Import distinct users per publication cell, for disclosure control."""
     from footprint.ledger.importers import import_users
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     return _import_files(files, rejects, lambda path: import_users(store, path, now_us()))
 
 

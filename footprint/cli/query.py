@@ -22,9 +22,12 @@ from footprint.cli.options import (
     ViewOption,
     WhereOption,
     bounds_of,
+    loaded,
+    open_store,
     opened,
     say,
 )
+from footprint.core.limits import printable
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -93,7 +96,7 @@ def _peak_memory(worker_bytes: int) -> str:
 
 def _progress(members: str, day: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{format_instant(day * US_PER_DAY)[:10]} {members}\x1b[K\r", end="", file=sys.stderr, flush=True)
+        print(f"\r{format_instant(day * US_PER_DAY)[:10]} {printable(members)}\x1b[K\r", end="", file=sys.stderr, flush=True)
 
 
 def query(
@@ -111,8 +114,9 @@ def query(
     """Energy, requests and emissions by period and group."""
     from footprint.figures import parse_query, run_query
 
-    facts, store = opened(config)
+    facts = loaded(config)
     query_ = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
+    store = open_store(facts)
     result = run_query(store, facts, replace(query_, own_traffic=True), now_us())
     columns = [*result.columns, "demonstration"] if facts.demo else result.columns
     emit(columns, [{**row, "demonstration": True} for row in result.rows], form, output)
@@ -255,8 +259,9 @@ def hosted(
     """
     from footprint.queries.hosted_models import COLUMNS, hosted_models
 
-    facts, store = opened(config)
+    facts = loaded(config)
     bounds = bounds_of(facts, from_, to)
+    store = open_store(facts)
     rows = hosted_models(store, facts, bounds[0], bounds[1], now_us())
     emit(list(COLUMNS), rows, form, output)
     if not rows:
