@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from collectors import checkpoint
 from collectors.base import DeviceContext
@@ -22,6 +23,9 @@ from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
 from footprint.core.version import VERSION
+
+if TYPE_CHECKING:
+    from collectors.otlp import OtlpReceiver
 
 HOST_GROUP, AGENT_GROUP = "(host)", "footprint-agent"
 MAX_BOUNDARY_LINES = 10_000
@@ -49,6 +53,7 @@ class Agent:
     busy_us: dict[str, int] = field(default_factory=dict)
     external_sources: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)  # samples of other programs
     log_tailers: list[LogTailer] = field(default_factory=list)
+    receivers: list[OtlpReceiver] = field(default_factory=list)
     context_changes: ContextChangeFilter = field(default_factory=ContextChangeFilter)
     sample_count: int = 0
     refused_records: int = 0

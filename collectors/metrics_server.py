@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from collectors.agent import Agent
@@ -37,6 +38,7 @@ METRICS: tuple[tuple[str, str, str], ...] = (
         "Use cases in gateway logs that look like an address, a token or the id of a person, and were not taken.",
     ),
     ("footprint_agent_log_gaps_total", "counter", "Times that lines of gateway logs may be lost: cut or deleted unread."),
+    ("footprint_agent_otlp_refused_total", "counter", "Items and bodies of OTLP that were not taken, by reason."),
     ("footprint_agent_spool_bytes", "gauge", "Size of the records that wait to be shipped."),
     ("footprint_agent_shipped_records_total", "counter", "Records that the server acknowledged."),
     ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, stored in rejected.jsonl."),
@@ -84,6 +86,8 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_log_lines_refused_total", [({}, sum(tailer.refused_lines for tailer in agent.log_tailers))]
     yield "footprint_agent_personal_names_dropped_total", [({}, sum(tailer.personal_names for tailer in agent.log_tailers))]
     yield "footprint_agent_log_gaps_total", [({}, sum(tailer.logs.gaps for tailer in agent.log_tailers))]
+    reasons: Counter[str] = sum((receiver.reasons for receiver in agent.receivers), Counter())
+    yield "footprint_agent_otlp_refused_total", [({"reason": reason}, count) for reason, count in sorted(reasons.items())]
     yield "footprint_agent_spool_bytes", [({}, agent.spool.size_bytes())]
     yield "footprint_agent_shipped_records_total", [({}, shipper.shipped)]
     yield "footprint_agent_rejected_records_total", [({}, shipper.rejected)]

@@ -281,7 +281,7 @@ class RotatedLogs:
         for folder, names in folders.items():
             for entry in _entries(folder):
                 inner = _entries(entry.path) if entry.is_dir(follow_symlinks=False) else [entry]
-                candidates |= {each.path for each in inner if any(is_rotated_name(each.name, name) for name in names)}
+                candidates |= {file.path for file in inner if any(is_rotated_name(file.name, name) for name in names)}
         return sorted(candidates - (set(paths) - set(rotated_paths)))[:MAX_SIBLINGS]
 
     def _search(
@@ -445,8 +445,8 @@ def is_rotated_name(name: str, base: str) -> bool:
     root, extension = os.path.splitext(base)
     if not root or not extension or not name.startswith(root):
         return False
-    middle, found, rest = name[len(root) :].partition(extension)
-    return bool(found and _ROTATED.fullmatch(middle + rest))
+    middle, separator, rest = name[len(root) :].partition(extension)
+    return bool(separator and _ROTATED.fullmatch(middle + rest))
 
 
 def _split_paths(pattern: str) -> tuple[list[str], list[str]]:

@@ -81,6 +81,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
     (
         "Operations",
         (
+            Command("agents", "agents:agents", "List the agents: last reading, backlog, clock and problems by host."),
             Command("token", "serve:token_app", "Add, list and revoke the tokens of agents."),
             Command("jobs", "ledger:jobs", "List the scheduler's jobs, or run one now."),
             Command("notify", "objectives:notify", "List current alerts, or send a test message."),

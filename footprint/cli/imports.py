@@ -48,7 +48,7 @@ def requests(
     """Import requests of gateways: time, service, use case and tokens."""
     from footprint.ledger.importers import import_mapped_log, import_requests
 
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     if as_ is None:
         return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us(), anyway=anyway))
     field_map = facts.field_map(as_)
@@ -76,7 +76,7 @@ def prometheus(
     from footprint.ledger.prometheus_import import import_prometheus
     from footprint.ledger.prometheus_request_import import import_gateway_counters
 
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     now = now_us()
     start, end = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     start, end = now - US_PER_HOUR if start is None else start, now if end is None else end
@@ -107,7 +107,7 @@ def codecarbon(
     from footprint.ledger.importers import import_codecarbon
     from footprint.ledger.rejects import file_rejects, write_rejects
 
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     imports, runs = import_codecarbon(store, facts, file, host, use_case, now_us(), anyway=anyway)
     refused = file_rejects()
     for imported in imports:

@@ -154,6 +154,51 @@ def erase(
     return Exit.OK
 
 
+@app.command("rename-use-case")
+def rename_use_case(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The stored name, such as that of a person.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name in its place; an existing use case takes the figures in.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the chain.")],
+    config: ConfigOption = None,
+) -> int:
+    """Replace a stored name of a use case everywhere.
+
+    In the database, the figures, the sealed files and the mirror. Published editions do not change.
+    """
+    from footprint.editions.publication import erase_drafts
+    from footprint.editions.withdrawal import editions_with_name
+    from footprint.figures.mirror import update_mirror
+    from footprint.ledger.name_replacement import replace_use_case
+    from footprint.ledger.object_store import ObjectStore
+    from footprint.storage.figure_writer import compact
+
+    if not reason.strip():
+        raise UsageError("--reason must say why")
+    facts, store = opened(config)
+    done = replace_use_case(store, facts, ObjectStore(facts.sealed_url()), old, new, reason.strip(), now_us())
+    compact(store, facts.timezone, now_us())
+    mirrored = update_mirror(store, facts)
+    drafts = erase_drafts(facts)
+    say(
+        f"{done.requests} requests, figures of {done.days} days, {done.files} sealed files and {done.texts} texts bear {new} now"
+        + (f"; {mirrored}" if mirrored else "")
+        + (f"; {drafts} files of drafts erased, `footprint report build` writes new ones" if drafts else "")
+    )
+    if done.unknown_users:
+        say(f"{done.unknown_users} counts of users held for one of the two names and are unknown now: import them again")
+    if done.other_roles:
+        say(f"the old name also names a {', a '.join(done.other_roles)} and stays there")
+    if any(fact.name == old for fact in facts.use_cases):
+        say("the configuration still declares the old name")
+    for edition in editions_with_name(store, old):
+        say(
+            f"{edition} prints the old name and does not change: withdraw it (footprint report withdraw {edition}), then publish a "
+            "corrected version (footprint report publish)"
+        )
+    say("restart running servers, and correct what sends the name: the map of the gateway, backups and spools may still hold it")
+    return Exit.OK
+
+
 def jobs(
     all_: Annotated[bool, typer.Option("--all", help="Every recorded run, not only the last of each job.")] = False,
     run: Annotated[str | None, typer.Option("--run", metavar="NAME", help="Run one job now.")] = None,

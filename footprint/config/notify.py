@@ -37,7 +37,7 @@ class NotificationRules:
     recipients: tuple[str, ...] = ()
     webhook: str = ""
     language: str = "fr"
-    silent_after_s: int = 3600
+    silent_after_s: int = 900
     smtp_ca_file: str = ""  # PEM; replaces the authorities of the system
 
     @property
@@ -62,7 +62,7 @@ def read_notify(document: Document, path: Path | None) -> NotificationRules:
     smtp, webhook, silent_after_s = (
         document.read_text(TABLE, "smtp"),
         document.read_text(TABLE, "webhook"),
-        section.get("silent_after_s", 3600),
+        section.get("silent_after_s", 900),
     )
     host, _, port = smtp.rpartition(":")
     if smtp and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):

@@ -120,6 +120,10 @@ class Store:
         """A new connection may lead to another store: one that was restored in place of this one numbers its names otherwise."""
         self._names, self._texts = {}, {}
 
+    def forget_names(self) -> None:
+        """Forget the numbers and texts of names that were read: some were replaced."""
+        self._names, self._texts = {}, {}
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -139,6 +143,10 @@ class Store:
         except (OperationalError, InterfaceError, InternalError) as error:  # others blame the statement, not the store
             self._note_fault(database_message(error))
             raise
+        self.note_write()
+
+    def note_write(self) -> None:
+        """Note that a write succeeded."""
         self._note_fault("")
 
     def _note_fault(self, fault: str) -> None:

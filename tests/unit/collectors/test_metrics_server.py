@@ -12,6 +12,7 @@ from collectors.base import Collector, DeviceContext, ProcessUsage, Unavailable
 from collectors.config import AgentConfig, Gateway
 from collectors.log_tailer import LogTailer
 from collectors.metrics_server import METRICS, MetricsServer, metrics_text
+from collectors.otlp import OtlpReceiver
 from collectors.process_groups import ProcessGroups
 from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
@@ -98,6 +99,10 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     shipper.ship_pending()
     shipper.shipped = shipper.rejected = shipper.refused = 1  # what a server answers is proved in test_shipper.py
     shipper.refused_spool.append(["{}"])
+    receiver = OtlpReceiver(0, "spans", agent.spool.append)
+    receiver.count("a body that is not OTLP")
+    receiver.close()
+    agent.receivers.append(receiver)
     for at_s in range(10, 60):
         agent.write_records(at_s * S, at_s * S)  # until the spool of 10 kB is full
     text = metrics_text(agent, shipper, 0.6)
