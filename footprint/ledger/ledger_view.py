@@ -491,7 +491,7 @@ def last_possible_us(connection: Connection) -> int:
     What lies after it came in before there were limits, or was imported against them: it counts nowhere until then.
     """
     imported_us = connection.execute(select(func.max(table(schema.Batch).c.imported_us))).scalar()
-    return min((imported_us or 0) + US_PER_DAY + MAX_AHEAD_US, LAST_INSTANT_US)
+    return LAST_INSTANT_US if imported_us is None else min(imported_us + US_PER_DAY + MAX_AHEAD_US, LAST_INSTANT_US)
 
 
 def fetch_tuples(connection: Connection, query: Select[Any]) -> list[tuple[int, ...]]:
