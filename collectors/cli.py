@@ -7,7 +7,8 @@ import sys
 
 from collectors.base import Unavailable
 from collectors.config import BadConfig, load_config, load_organisation
-from footprint.core.log_formats import BadMap, load_map
+from footprint.core.log_formats import load_map
+from footprint.core.records import FootprintError
 from footprint.core.secret_files import restrict_new_files
 
 FAILURE, CONFIGURATION, UNAVAILABLE, INCOMPLETE, INTERRUPTED = 1, 3, 4, 5, 130
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         restrict_new_files()
     try:
         return _run_command(options)
-    except (BadConfig, BadMap, ValueError) as error:
+    except (BadConfig, FootprintError, ValueError) as error:
         print(f"footprint-agent: {error}", file=sys.stderr)
         return CONFIGURATION
     except Unavailable as error:

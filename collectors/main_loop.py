@@ -19,10 +19,10 @@ from collectors.log_tailer import LogTailer
 from collectors.metrics_server import MetricsServer, metrics_text
 from collectors.process_groups import ProcessGroups
 from collectors.registry import COLLECTORS
-from collectors.secret_files import is_readable_by_others, read_secret
 from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool, lock_spool
+from footprint.core.secret_files import exposure, read_secret
 
 if TYPE_CHECKING:
     from collectors.otlp import OtlpReceiver
@@ -81,8 +81,8 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
     # The host of a gateway may have no sensor at all, only requests.
     if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):
         raise Unavailable("no sensor can be read on this host")
-    if is_readable_by_others(config.token_file):
-        print(f"footprint-agent: {config.token_file} may be read by others: chmod 600 {config.token_file}", file=sys.stderr)
+    if reason := exposure(config.token_file):
+        print(f"footprint-agent: {config.token_file}: the token: {reason}", file=sys.stderr)
     shipper = Shipper(
         agent.spool, config.server, config.token_file, config.ca_file, config.interval_s / 2, lambda: problem_counts(agent)
     )

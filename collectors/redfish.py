@@ -25,9 +25,9 @@ from collectors.base import Collector, Unavailable
 from collectors.clocks import wall_and_monotonic_us
 from collectors.config import AgentConfig
 from collectors.http_client import HttpClient, HttpError
-from collectors.secret_files import is_readable_by_others
 from footprint.core.limits import name_fault
 from footprint.core.samples import Channel, Sample
+from footprint.core.secret_files import exposure
 
 TIMEOUT_S = 20
 MAX_BYTES = 1_000_000  # of one document; a chassis has some kilobytes
@@ -106,8 +106,8 @@ class RedfishCollector(Collector):
 
     def remarks(self) -> Iterator[str]:
         """A password that others may read."""
-        if self._password_file is not None and is_readable_by_others(self._password_file):
-            yield f"{self._password_file} may be read by others: chmod 600 {self._password_file}"
+        if self._password_file is not None and (reason := exposure(self._password_file)):
+            yield f"{self._password_file}: the password of Redfish: {reason}"
 
     def close(self) -> None:
         """Stop reading."""

@@ -71,9 +71,13 @@ ARGUMENTS = {
     "files": "absent.csv",
     "command": "true",
     "name": "x",
+    "old": "x",
+    "new": "y",
     "names": "x",
 }
 OPTIONS = {
+    "ledger rename-use-case": ["--reason", "r"],
+    "report withdraw": ["--replace", "x", "--with", "y", "--reason", "r"],
     "what-if": ["--pue", "1.2"],
     "ledger erase": ["--before", "2026-01-01", "--reason", "r"],
     "import withdraw": ["--reason", "r"],
