@@ -31,7 +31,11 @@ _INGEST_ANSWER = {
         "rejected_count": _COUNT | {"description": "all rejected lines; `rejected` lists the first ones"},
         "rejected_by_reason": {"type": "object", "additionalProperties": _COUNT},
         "hosts": {"type": "array", "items": {"type": "string"}, "description": "hosts that the token may not write for (403)"},
-        "refused_lines": {"type": "array", "items": {"type": "integer", "minimum": 1}, "description": "their lines, not taken (403)"},
+        "refused_lines": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1},
+            "description": "their lines, not taken (403)",
+        },
         "error": {"type": "string"},
     },
 }

@@ -45,8 +45,40 @@ from tests.unit.footprint.api.test_api import lines as record_lines
 
 SEED, CASES = 20, 300
 MAX_PEAK_BYTES = 256 << 20
-WORDS = ["", "0", "-1", "9" * 40, "1e999", "NaN", "null", "[]", "{}", "\x00", "\u202e", "\ud800", "A" * 5000, "9999-12-31T23:59:59Z"]
-VALUES: list[Any] = [None, True, -1, 0, 10**30, 1e308, float("inf"), float("nan"), "", "x" * 5000, "\x00", "\u202e", [], {}, [[]], {"a": {}}]
+WORDS = [
+    "",
+    "0",
+    "-1",
+    "9" * 40,
+    "1e999",
+    "NaN",
+    "null",
+    "[]",
+    "{}",
+    "\x00",
+    "\u202e",
+    "\ud800",
+    "A" * 5000,
+    "9999-12-31T23:59:59Z",
+]
+VALUES: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1e308,
+    float("inf"),
+    float("nan"),
+    "",
+    "x" * 5000,
+    "\x00",
+    "\u202e",
+    [],
+    {},
+    [[]],
+    {"a": {}},
+]
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +200,12 @@ def test_callbacks_of_pages(ledger: Store) -> None:
     pytest.importorskip("dashboards.callback_requests")
     rng = random.Random(SEED)
     client = TestClient(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
-    requests = [shell_request("/", "?lang=en"), shell_request("/compare", "?a=chat"), card_request("trend", "/"), poll_request("/")]
+    requests = [
+        shell_request("/", "?lang=en"),
+        shell_request("/compare", "?a=chat"),
+        card_request("trend", "/"),
+        poll_request("/"),
+    ]
     with bounded_memory():
         for _ in range(CASES // 3):
             document = altered(rng.choice(requests), rng)
@@ -182,7 +219,17 @@ def test_callbacks_of_pages(ledger: Store) -> None:
 def test_addresses_of_pages_and_of_the_api(ledger: Store) -> None:
     rng = random.Random(SEED)
     client = TestClient(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
-    paths = ["/", "/compare", "/charter", "/quality", "/explain", "/api/v1/footprint", "/api/v1/readings", "/api/v1/trace", "/metrics"]
+    paths = [
+        "/",
+        "/compare",
+        "/charter",
+        "/quality",
+        "/explain",
+        "/api/v1/footprint",
+        "/api/v1/readings",
+        "/api/v1/trace",
+        "/metrics",
+    ]
     names = ["from", "to", "period", "lang", "group", "every", "where", "view", "format", "name", "at", "model"]
     values = [*WORDS[:-1], "now-999999w", "0001-01-01", "9999", "2026-Q9", "2026-07-01", "hour", "service,use_case", "x=y"]
     for _ in range(CASES // 2):
@@ -194,10 +241,27 @@ def test_addresses_of_pages_and_of_the_api(ledger: Store) -> None:
 
 def test_exports_of_telemetry() -> None:
     rng = random.Random(SEED)
-    attributes = [{"key": "gen_ai.request.model", "value": {"stringValue": "m"}}, {"key": "hw.type", "value": {"stringValue": "gpu"}}]
-    span = {"startTimeUnixNano": "1782864000000000000", "endTimeUnixNano": "1782864001000000000", "kind": 3, "traceId": "t",
-            "spanId": "s", "status": {"code": 0}, "attributes": attributes}
-    point = {"asDouble": 5.0, "timeUnixNano": "1782864000000000000", "startTimeUnixNano": "1", "count": 2, "sum": 3.0, "attributes": attributes}
+    attributes = [
+        {"key": "gen_ai.request.model", "value": {"stringValue": "m"}},
+        {"key": "hw.type", "value": {"stringValue": "gpu"}},
+    ]
+    span = {
+        "startTimeUnixNano": "1782864000000000000",
+        "endTimeUnixNano": "1782864001000000000",
+        "kind": 3,
+        "traceId": "t",
+        "spanId": "s",
+        "status": {"code": 0},
+        "attributes": attributes,
+    }
+    point = {
+        "asDouble": 5.0,
+        "timeUnixNano": "1782864000000000000",
+        "startTimeUnixNano": "1",
+        "count": 2,
+        "sum": 3.0,
+        "attributes": attributes,
+    }
     metric = {"name": "hw.energy", "sum": {"aggregationTemporality": 2, "dataPoints": [point]}}
     tokens = {"name": "gen_ai.client.token.usage", "histogram": {"aggregationTemporality": 2, "dataPoints": [point]}}
     document = {
@@ -231,8 +295,18 @@ def test_expositions() -> None:
 def test_maps_and_their_logs(tmp_path: Path) -> None:
     rng, path = random.Random(SEED), tmp_path / "map.toml"
     texts = [(data_path("maps") / f"{name}.toml").read_bytes() for name in shipped_maps()]
-    row = {"startTime": 1782864000, "endTime": 1782864001, "start": 1782864000, "end": 1782864001, "model": "m", "metadata": {"use_case": "x"},
-           "request_tags": ["use_case:x"], "usage": {"prompt_tokens": 3}, "prompt_tokens": 3, "status": 200}
+    row = {
+        "startTime": 1782864000,
+        "endTime": 1782864001,
+        "start": 1782864000,
+        "end": 1782864001,
+        "model": "m",
+        "metadata": {"use_case": "x"},
+        "request_tags": ["use_case:x"],
+        "usage": {"prompt_tokens": 3},
+        "prompt_tokens": 3,
+        "status": 200,
+    }
     for _ in range(CASES):
         path.write_bytes(mutated(rng.choice(texts), rng))
         try:
@@ -246,7 +320,9 @@ def test_maps_and_their_logs(tmp_path: Path) -> None:
 def test_configurations() -> None:
     rng = random.Random(SEED)
     full = (data_path("footprint.toml")).read_text()
-    uncommented = "\n".join(line.removeprefix("# ") for line in full.splitlines() if not line.startswith("# ") or "=" in line or "[" in line)
+    uncommented = "\n".join(
+        line.removeprefix("# ") for line in full.splitlines() if not line.startswith("# ") or "=" in line or "[" in line
+    )
     for _ in range(CASES):
         text = mutated(rng.choice([CONFIG, full, uncommented]).encode(), rng).decode("utf-8", "replace")
         try:
