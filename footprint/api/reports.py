@@ -14,7 +14,7 @@ from footprint.api.footprint import table_response
 from footprint.config import Config
 from footprint.editions import publications_page
 from footprint.editions.release_calendar import COLUMNS as CALENDAR_COLUMNS
-from footprint.editions.release_calendar import release_rows
+from footprint.editions.release_calendar import calendar_of_store
 from footprint.editions.render import REPORT
 from footprint.editions.repository import (
     CHECKSUMS_FILE,
@@ -46,7 +46,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
 
     @routes.get("/api/v1/reports/calendar", summary="Announced and actual release dates of editions")
     def announced(form: Annotated[str, Query(alias="format")] = "json") -> Response:
-        rows = release_rows(config, published_editions(store), clock())
+        rows = calendar_of_store(store, config, published_editions(store), clock())
         return table_response(list(CALENDAR_COLUMNS), rows, form, config, "calendar")
 
     @routes.get("/api/v1/reports/{period}", summary="Versions of one period, with their files")

@@ -119,12 +119,11 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 @app.command("calendar")
 def calendar(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
     """List announced and actual release dates."""
-    from footprint.editions.release_calendar import COLUMNS
-    from footprint.editions.release_calendar import release_rows as release_calendar
+    from footprint.editions.release_calendar import COLUMNS, calendar_of_store
     from footprint.editions.repository import published_editions
 
     facts, store = opened(config)
-    emit(list(COLUMNS), release_calendar(facts, published_editions(store), now_us()), form, output)
+    emit(list(COLUMNS), calendar_of_store(store, facts, published_editions(store), now_us()), form, output)
     return Exit.OK
 
 

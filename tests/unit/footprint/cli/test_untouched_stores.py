@@ -77,7 +77,7 @@ ARGUMENTS = {
 }
 OPTIONS = {
     "ledger rename-use-case": ["--reason", "r"],
-    "report withdraw": ["--reason", "r"],
+    "report withdraw": ["--replace", "x", "--with", "y", "--reason", "r"],
     "what-if": ["--pue", "1.2"],
     "ledger erase": ["--before", "2026-01-01", "--reason", "r"],
     "import withdraw": ["--reason", "r"],
