@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from footprint.access import authentication
 from footprint.access.middleware import AccessMiddleware
 from footprint.api import audit_log, benchmarks, efficiency, footprint, health, ingest, reports, tables, trace
 from footprint.api.ingest import AdmissionControl
+from footprint.api.openapi import complete_openapi
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import read_or_create_secret
@@ -71,6 +73,8 @@ def create_api(
     if authentication.access_mode(config) == "oidc":
         _add_sign_in(api, config, clock, oidc_transport)
     api.include_router(ingest.router(store, ingest_service, clock, admission))
+
+    api.openapi = partial(complete_openapi, api)  # type: ignore[method-assign]
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
     def unknown(path: str) -> JSONResponse:
