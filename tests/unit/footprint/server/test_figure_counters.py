@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from footprint.aggregation.aggregate import aggregate
 from footprint.api.health import METRICS, router
@@ -25,6 +24,7 @@ from footprint.ledger.ingest import IngestService
 from footprint.server.figure_counters import STATE
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, DAY_S, NOW_US, config, write
+from tests.support.services import local_client
 
 SAMPLE = re.compile(r'^(footprint_\w+)\{service="([^"]*)"\} (\S+)$', re.MULTILINE)
 COUNTERS = ("footprint_energy_joules_total", "footprint_co2e_location_grams_total", "footprint_requests_total")
@@ -37,7 +37,7 @@ def scraped(store: Store, facts: Config, now_us: int = NOW_US) -> Samples:
     aggregate(store, facts, shipped_book(), now_us)
     app = FastAPI()
     app.include_router(router(facts, store, lambda: now_us, None))
-    text = TestClient(app).get("/metrics").text
+    text = local_client(app).get("/metrics").text
     return {(name, service): float(value) for name, service, value in SAMPLE.findall(text)}
 
 
