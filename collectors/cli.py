@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("probe", "one reading of each sensor, and what cannot be read"),
         ("list", "sensors that the agent knows"),
         ("read", "another program's log as request lines, on standard output"),
+        ("resend", "send the records that the server rejected again, after a mend"),
     ):
         command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("--config", metavar="FILE", help="default ./footprint.toml")
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--as", dest="form", metavar="NAME", required=True, help="a shipped field map, or a TOML file")
             command.add_argument("file", metavar="FILE", nargs="+", help="JSON Lines or CSV, .gz too; - is standard input")
             command.add_argument("--users", metavar="FILE", help="write distinct users per cell, for footprint import users")
+        if name == "resend":
+            command.add_argument("--dry-run", action="store_true", help="count the records by reason, and send none")
         if name == "run":
             command.add_argument("--otlp", action="store_true", help="receive OTLP on 127.0.0.1:4318 ([agent] otlp_port)")
             command.add_argument("--with-parent", action="store_true", help="stop when the process that started it ends")
@@ -59,6 +62,10 @@ def _run_command(options: argparse.Namespace) -> int:
         return 0
     if options.command == "read":
         return _read_logs(options)
+    if options.command == "resend":
+        from collectors.resend import resend
+
+        return resend(load_config(options.config), dry_run=options.dry_run)
     from collectors.probe import list_collectors, probe
 
     if options.command == "probe":

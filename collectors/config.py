@@ -9,9 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from footprint.core.limits import insecure_url_fault, printable
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+
+MAX_SCRAPE_MB = 32
 
 
 class BadConfig(Exception):
@@ -55,7 +61,11 @@ class AgentConfig:
     otlp_port: int = 0
     scrape: tuple[str, ...] = ()
     scrape_s: float = 10.0
+    scrape_ca_file: Path | None = None
+    scrape_max_mb: float = 1.0
     otlp_tokens: str = "spans"
+    otlp_token_file: Path | None = None
+    otlp_devices: tuple[str, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     sysfs: Path = Path("/sys")
     proc: Path = Path("/proc")
@@ -140,6 +150,8 @@ def _parse_value(name: str, value: Any, base: Path) -> Any:
     if kind.startswith("Path"):
         return base / str(value) if value else None
     if kind.startswith("tuple"):
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{name} must be a list")
         return tuple(map(str, value))
     if kind == "bool":
         if not isinstance(value, bool):
@@ -149,15 +161,15 @@ def _parse_value(name: str, value: Any, base: Path) -> Any:
 
 
 def _validate(config: AgentConfig, path: Path | None) -> AgentConfig:
-    problem = ""
-    if not config.server.startswith(("http://", "https://")):
-        problem = f"server {config.server!r} must begin with https:// or http://"
-    elif not 0.1 <= config.sample_s <= 5:
+    problem = _address_problem(config)
+    if not 0.1 <= config.sample_s <= 5:
         problem = "sample_s must be from 0.1 to 5 seconds"
     elif config.interval_s < config.sample_s:
         problem = "interval_s must be at least sample_s"
     elif config.spool_max_mb <= 0:
         problem = "spool_max_mb must be above 0"
+    elif not 0 < config.scrape_max_mb <= MAX_SCRAPE_MB:
+        problem = f"scrape_max_mb must be above 0, and at most {MAX_SCRAPE_MB}"
     elif config.bmc_s < 1 or config.scrape_s < 1:
         problem = "bmc_s and scrape_s must be at least 1"
     for name, choices in _CHOICES.items():
@@ -166,6 +178,22 @@ def _validate(config: AgentConfig, path: Path | None) -> AgentConfig:
     if problem:
         raise BadConfig(f"{path or 'environment'}: [agent]: {problem}")
     return config
+
+
+def _address_problem(config: AgentConfig) -> str:
+    """Why an address may not be asked: the token, the password and what is believed go over https, or stay on this machine."""
+    addresses = [("server", config.server), *(("scrape", url) for url in config.scrape)]
+    if config.redfish_url:
+        addresses.append(("redfish_url", config.redfish_url))
+    for name, url in addresses:
+        if not url.startswith(("http://", "https://")):
+            return f"{name} {printable(url)!r} must begin with https:// or http://"
+        fault = insecure_url_fault(url)
+        if fault:
+            return f"{name} {printable(url)}: {fault}"
+        if "@" in urlsplit(url).netloc:
+            return f"{name}: an address with a password in it; a secret stands in a file of its own"
+    return ""
 
 
 def _find_file(config_file: str | None) -> Path | None:

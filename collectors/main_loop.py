@@ -19,9 +19,10 @@ from collectors.log_tailer import LogTailer
 from collectors.metrics_server import MetricsServer, metrics_text
 from collectors.process_groups import ProcessGroups
 from collectors.registry import COLLECTORS
+from collectors.secret_files import is_readable_by_others
 from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
-from collectors.spool import Spool
+from collectors.spool import Spool, lock_spool
 
 if TYPE_CHECKING:
     from collectors.otlp import OtlpReceiver
@@ -46,6 +47,17 @@ def make_agent(config: AgentConfig, *, alone: bool = True) -> Agent:
     return agent
 
 
+def problem_counts(agent: Agent) -> dict[str, int]:
+    """Counts of what the agent doubts or did not take, since its start, for the server's list of agents."""
+    meters = list(agent.meters.values())
+    return {
+        "doubted": sum(meter.suspect is not None for meter in meters),
+        "records_refused": agent.refused_records,
+        "log_lines_refused": sum(tailer.refused_lines for tailer in agent.log_tailers),
+        "collector_failures": sum(agent.sensors.failures.values()),
+    }
+
+
 DEFAULT_OTLP_PORT = 4318  # the standard port of OTLP over HTTP
 
 
@@ -56,14 +68,21 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
     ------
     Unavailable
         If nothing at all can be measured here.
+    SpoolInUse
+        If another agent writes to the same spool.
     """
+    lock_spool(config.spool)
     agent = make_agent(config, alone=not with_parent)
     agent.sensors.open_missing(wall_and_monotonic_us()[1])
     _print_summary(agent.sensors)
     # The host of a gateway may have no sensor at all, only requests.
     if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):
         raise Unavailable("no sensor can be read on this host")
-    shipper = Shipper(agent.spool, config.server, config.token_file, config.ca_file, config.interval_s / 2)
+    if is_readable_by_others(config.token_file):
+        print(f"footprint-agent: {config.token_file} may be read by others: chmod 600 {config.token_file}", file=sys.stderr)
+    shipper = Shipper(
+        agent.spool, config.server, config.token_file, config.ca_file, config.interval_s / 2, lambda: problem_counts(agent)
+    )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -127,7 +127,7 @@ def build_application(config: Config, store: Store, schedule: JobScheduler | Non
 
     A demonstration has no gateway: real requests never mix with simulated ones.
     """
-    service = IngestService(store, config.services_of_model)
+    service = IngestService(store, config.services_of_model, config.hosts_of_service)
     api = create_api(config, store, service, now_us, schedule)
     app: Any = importlib.import_module(DASHBOARD).mount(api, store, config, now_us)
     if config.demo or not config.count_itself:

@@ -99,11 +99,13 @@ def codecarbon(
     """
     from footprint.ledger.codecarbon_import import placement_lines
     from footprint.ledger.importers import import_codecarbon
-    from footprint.ledger.rejects import write_rejects
+    from footprint.ledger.rejects import file_rejects, write_rejects
 
     facts, store = opened(config)
     imports, runs = import_codecarbon(store, facts, file, host, use_case, now_us())
-    refused = [reject for imported in imports for reject in imported.rejects]
+    refused = file_rejects()
+    for imported in imports:
+        refused.extend(imported.rejects)
     target = rejects or Path(f"{Path(file).name}.rejected.jsonl")
     write_rejects(target, refused)
     for imported in imports:

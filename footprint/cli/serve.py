@@ -149,17 +149,30 @@ def _own_token(store: Store, host: str, path: Path) -> None:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(add_token(store, host, now_us()) + "\n")
+        # It lies beside the store: who reads it could write there.
+        file.write(add_token(store, host, now_us(), ["*"]) + "\n")
 
 
 @token_app.command("add")
-def token_add(host: str, config: ConfigOption = None) -> int:
-    """Add a token for the agent of a host, printed once; it replaces an earlier one."""
+def token_add(
+    host: str,
+    service: Annotated[
+        list[str] | None,
+        typer.Option("--service", metavar="NAME", help="A service it may write requests for; repeatable, '*' for all."),
+    ] = None,
+    config: ConfigOption = None,
+) -> int:
+    """Add a token for the agent of a host, printed once; it replaces an earlier one.
+
+    It writes readings of that host only, and requests of the services placed there or nowhere. A gateway names its services.
+    """
     from footprint.access.agent_tokens import add_token
 
     _, store = opened(config)
-    print(add_token(store, host, now_us()))
-    say(f"write it into the token_file of {host} (mode 0600); it may write for that host only")
+    services = service or []
+    print(add_token(store, host, now_us(), services))
+    scope = "requests of all services" if "*" in services else ", ".join([*services, "and what runs on it"]) if services else ""
+    say(f"write it into the token_file of {host} (mode 0600); it may write for that host only" + (f": {scope}" if scope else ""))
     return Exit.OK
 
 
@@ -172,12 +185,13 @@ def token_list(config: ConfigOption = None, form: FormatOption = Format.table, o
     rows: list[dict[str, Any]] = [
         {
             "host": row["host"],
+            "services": ", ".join(row["services"]) or None,
             "created": format_instant(row["created_us"]),
             "revoked": None if row["revoked_us"] is None else format_instant(row["revoked_us"]),
         }
         for row in list_tokens(store)
     ]
-    emit(["host", "created", "revoked"], rows, form, output)
+    emit(["host", "services", "created", "revoked"], rows, form, output)
     return Exit.OK
 
 

@@ -243,6 +243,10 @@ class Config:
         """Names of the services declared to run a model."""
         return {service.name for service in self.services if service.model == model}
 
+    def hosts_of_service(self, service: str) -> set[str]:
+        """Hosts that a service is placed on at any time."""
+        return {placement.host for placement in self.placements if placement.service == service}
+
     def field_map(self, name: str) -> FieldMap:
         """Field map of a declared gateway, a packaged map, or a TOML file.
 

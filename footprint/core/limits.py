@@ -41,7 +41,8 @@ MAX_NEW_NAMES_PER_DAY = 1_000
 MAX_NEW_STREAMS_PER_DAY = 2_000
 MAX_PERIODS = 20_000
 MAX_COUNT = 10**15  # of requests or tokens in one row of a file: low enough for sums in 64 bits
-MAX_REQUESTS_PER_S = 1_000_000  # of one service, in one record of several requests
+MAX_REQUESTS = 10**9  # of one record of several requests
+MAX_REQUESTS_PER_S = 1_000_000
 MAX_TOKENS_PER_REQUEST = 100_000_000  # ten times the largest context window that a model has
 
 # Mean power [W] of one device of a component. Boards reach 1.4 kW and 3.6 kW are announced; a host can be a rack.
@@ -111,6 +112,18 @@ def duration_fault(start_us: int, end_us: int, requests: int = 1) -> str:
     if end_us - start_us > MAX_WINDOW_US:
         return "a window longer than 62 days"
     return ""
+
+
+def requests_fault(requests: int, duration_us: int | None) -> str:
+    """Why a number of requests cannot have been served in a time [µs]; None if it is unknown."""
+    if requests > MAX_REQUESTS or (duration_us is not None and requests > MAX_REQUESTS_PER_S * (duration_us // US_PER_S + 1)):
+        return "more requests than a service answers in the time"
+    return ""
+
+
+def tokens_fault(tokens: int, requests: int) -> str:
+    """Why a number of tokens cannot be that of a number of requests."""
+    return "more tokens than a model takes or gives" if tokens > MAX_TOKENS_PER_REQUEST * requests else ""
 
 
 def power_fault(component: str, power_uw: int) -> str:
@@ -293,6 +306,10 @@ class RejectList:
             self._count_reason(reason, count)
         self.listed += rejects.listed[: max(0, self.max_listed - len(self.listed))]
 
+    def sort(self) -> None:
+        """Put the listed rejects in the order of lines."""
+        self.listed.sort(key=lambda reject: reject.line)
+
     def _count_reason(self, reason: str, count: int) -> None:
         known = reason in self.by_reason or len(self.by_reason) < MAX_REASONS
         self.by_reason[reason if known else "other reasons"] += count
@@ -302,3 +319,6 @@ class RejectList:
 
     def __iter__(self) -> Iterator[Reject]:
         return iter(self.listed)
+
+    def __getitem__(self, index: int) -> Reject:
+        return self.listed[index]

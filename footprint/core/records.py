@@ -8,11 +8,20 @@ reordering and ``kill -9`` need no special code.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from footprint.core.limits import (
+    MAX_COUNT,
+    duration_fault,
+    energy_fault,
+    instant_fault,
+    name_fault,
+    personal_name_fault,
+    requests_fault,
+    tokens_fault,
+)
 from footprint.core.stored_forms import keys_of, stored_as
 from footprint.core.timestamps import BadTimestamp, format_instant, parse_instant
 from footprint.core.units import INT64_MAX
@@ -173,11 +182,9 @@ class RequestRecord:
 
 Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
 
-MAX_NAME_LENGTH = 200
-# Of requests and tokens in one record: above any real window, and low enough for sums in 64 bits.
-MAX_COUNT = 10**15
+MAX_TOTAL = INT64_MAX // 2  # of a cumulative value: differences and sums of two stay in 64 bits
 _INSTANTS = ("at", "start", "end", "first_token")  # µs in a record, RFC 3339 on the wire
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_PERSONAL = ("service", "use_case", "model", "replica")  # names that a log may fill with those of people
 
 
 def to_line(record: Record) -> str:
@@ -191,8 +198,8 @@ def to_line(record: Record) -> str:
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
 
-def from_line(line: str | bytes) -> Record:
-    """Decode a record from a JSON line.
+def from_line(line: str | bytes, now_us: int | None = None) -> Record:
+    """Decode a record from a JSON line; with ``now_us`` [µs], refuse instants after it.
 
     Raises
     ------
@@ -208,14 +215,31 @@ def from_line(line: str | bytes) -> Record:
     parse = _PARSERS.get(str(fields.get("kind", "")))
     if parse is None:
         raise BadLine("kind", "must be energy, activity, context or request")
-    return parse(fields)
+    record = parse(fields)
+    if now_us is not None:
+        check_instants(record, now_us)
+    return record
+
+
+def check_instants(record: Record, now_us: int) -> None:
+    """Refuse a record from before 2000, or from more than a day after ``now_us`` [µs].
+
+    Raises
+    ------
+    BadLine
+        If an instant is out of these bounds.
+    """
+    for name in _INSTANTS:
+        at_us = getattr(record, f"{name}_us", None)
+        if at_us is not None and (fault := instant_fault(at_us, now_us)):
+            raise BadLine(name, fault)
 
 
 def _energy(fields: dict[str, Any]) -> EnergyReading:
     component = _text(fields, "component")
     if component not in COMPONENTS:
         raise BadLine("component", f"must be one of {', '.join(COMPONENTS)}")
-    return EnergyReading(
+    reading = EnergyReading(
         host=_text(fields, "host"),
         device=_text(fields, "device"),
         component=component,
@@ -232,6 +256,11 @@ def _energy(fields: dict[str, Any]) -> EnergyReading:
         status=_text(fields, "status", default="ok"),
         agent=_text(fields, "agent", default=""),
     )
+    # The epoch began after the boot, from which the monotonic clock counts.
+    elapsed_us = max(reading.covered_us, reading.mono_us) or reading.at_us
+    if fault := energy_fault(component, reading.energy_uj, elapsed_us):
+        raise BadLine("energy_uj", fault)
+    return reading
 
 
 def _activity(fields: dict[str, Any]) -> ActivityReading:
@@ -256,8 +285,10 @@ def _context(fields: dict[str, Any]) -> ContextReading:
     if not isinstance(values, dict) or not values:
         raise BadLine("values", "not an object, or empty")
     for name in values:
-        if name.partition("/")[0] not in CONTEXT or len(name) > MAX_NAME_LENGTH or not is_storable(name):
+        if name.partition("/")[0] not in CONTEXT:
             raise BadLine("values", f"must be of {', '.join(sorted(CONTEXT))}")
+        if fault := name_fault(name):
+            raise BadLine("values", f"a name {fault}")
     return ContextReading(
         host=_text(fields, "host"),
         device=_text(fields, "device"),
@@ -294,14 +325,17 @@ def _request(fields: dict[str, Any]) -> RequestRecord:
 
 
 def check_request(record: RequestRecord) -> None:
-    """Refuse an impossible request.
+    """Refuse an impossible or implausible request.
 
     Raises
     ------
     BadLine
         If it ends before it starts, its first token is outside of it, it has more cached than input tokens, an unknown
-        status, or fewer than one request.
+        status, fewer than one request, a duration or a count beyond the limits, or a name that may be a person's.
     """
+    for name in _PERSONAL:
+        if fault := personal_name_fault(getattr(record, name), is_host=name == "replica"):
+            raise BadLine(name, fault)
     if record.end_us is not None and record.end_us < record.start_us:
         raise BadLine("end", "before start")
     first, end = record.first_token_us, record.end_us
@@ -309,6 +343,13 @@ def check_request(record: RequestRecord) -> None:
         raise BadLine("first_token", "not between start and end")
     if record.requests < 1:
         raise BadLine("requests", "must be at least 1")
+    if record.end_us is not None and (fault := duration_fault(record.start_us, record.end_us, record.requests)):
+        raise BadLine("end", fault)
+    if fault := requests_fault(record.requests, None if record.end_us is None else record.end_us - record.start_us):
+        raise BadLine("requests", fault)
+    for name in ("input_tokens", "output_tokens"):
+        if fault := tokens_fault(getattr(record, name) or 0, record.requests):
+            raise BadLine(name, fault)
     cached, input_tokens = record.cached_input_tokens, record.input_tokens
     if cached is not None and input_tokens is not None and cached > input_tokens:
         raise BadLine("cached_input_tokens", "above input_tokens, of which it is a part")
@@ -324,19 +365,13 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
         raise BadLine(name, "not a text")
     if default is None and not value.strip():
         raise BadLine(name, "empty")
-    if len(value) > MAX_NAME_LENGTH:
-        raise BadLine(name, f"longer than {MAX_NAME_LENGTH} characters")
-    if not is_storable(value):
-        raise BadLine(name, "holds a character that no store keeps")
-    return value.strip()
+    text = value.strip(" \t\r\n")
+    if fault := name_fault(text):
+        raise BadLine(name, fault)
+    return text.strip()
 
 
-def is_storable(text: str) -> bool:
-    """Whether every database stores a text unchanged: no NUL and no lone surrogate."""
-    return "\0" not in text and not _SURROGATE.search(text)
-
-
-def _count(fields: dict[str, Any], name: str, default: int | None = None, maximum: int = INT64_MAX) -> int:
+def _count(fields: dict[str, Any], name: str, default: int | None = None, maximum: int = MAX_TOTAL) -> int:
     value = fields.get(name, default)
     if value is None:
         raise BadLine(name, "missing")
@@ -368,8 +403,8 @@ def _instant(fields: dict[str, Any], name: str) -> int:
         instant_us = parse_instant(value if isinstance(value, str) else repr(value))
     except BadTimestamp as bad:
         raise BadLine(name, str(bad)) from None
-    if instant_us < 0:
-        raise BadLine(name, "time out of range (before 1970)")
+    if fault := instant_fault(instant_us, instant_us):
+        raise BadLine(name, fault)
     return instant_us
 
 

@@ -18,13 +18,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
+from footprint.core.limits import Reject
 from footprint.core.records import RequestRecord
 from footprint.core.timestamps import from_datetime
 from footprint.core.units import INT64_MAX, UJ_PER_KWH, US_PER_S
 from footprint.ledger.energy_file import Readings, StreamKey
 from footprint.ledger.ledger_view import LedgerView
 from footprint.ledger.record_batch import UnreadableFile
-from footprint.ledger.rejects import Reject
 from footprint.storage.database import Store
 
 SOURCE = "estimate-codecarbon"

@@ -16,13 +16,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Floats, Ints
-from footprint.core.records import MAX_COUNT, MAX_NAME_LENGTH
+from footprint.core.limits import MAX_COUNT, name_fault
 from footprint.core.timestamps import BadTimestamp, parse_instant
 from footprint.core.units import INT64_MAX, UJ_PER_J, US_PER_S
+from footprint.ledger.record_batch import HALF_SURROGATE, NOT_TEXT
 from footprint.ledger.rejects import ColumnErrors
 
 UNKNOWN = -1  # an optional count or instant that is absent
 
+_TEXT_FAULTS = {NOT_TEXT: "not a text", HALF_SURROGATE: "holds half of a surrogate pair"}
 _RFC3339 = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
 _UNIX = r"^\d{1,10}(\.\d{1,6})?$"
 _COUNT = r"^\d{1,15}$"
@@ -53,10 +55,10 @@ def parse_texts(column: pa.Array, name: str, errors: ColumnErrors, *, required: 
     codes, values = np.asarray(encoded.indices), pc.utf8_trim_whitespace(encoded.dictionary)
     if required:
         errors.mark(np.asarray(pc.equal(values, ""))[codes], name, "empty")
-    unstorable = np.asarray(pc.match_substring(values, "\0"))
-    errors.mark(unstorable[codes], name, "not a text, or with a character that no store keeps")
-    too_long = np.asarray(pc.greater(pc.utf8_length(values), MAX_NAME_LENGTH))
-    errors.mark(too_long[codes], name, f"longer than {MAX_NAME_LENGTH} characters")
+    for code, text in enumerate(values.to_pylist()):
+        fault = _TEXT_FAULTS.get(text) or name_fault(text)
+        if fault:
+            errors.mark(codes == code, name, fault)
     return values.take(encoded.indices)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from footprint.core.limits import MAX_LINE_BYTES, Reject, RejectList
 from footprint.ledger.line_reader import LineChunks
-from footprint.ledger.record_batch import CHUNK_BYTES, MAX_LINE_BYTES, RecordBatch, UnreadableFile, is_wanted, line_numbers
-from footprint.ledger.rejects import Reject
+from footprint.ledger.record_batch import CHUNK_BYTES, RecordBatch, UnreadableFile, is_wanted, line_numbers
+from footprint.ledger.rejects import file_rejects
 
 csv.field_size_limit(2 * MAX_LINE_BYTES)  # the library's default limit would reject a long prompt, which is skipped anyway
 
@@ -36,11 +37,11 @@ def read_csv(path: str, lines: LineChunks, wanted: Collection[str] | None) -> It
         If the first line is not a header, or names a wanted column twice.
     """
     header = _Header(path, lines.take(), wanted)
-    yield RecordBatch.empty(header.columns, [])
+    yield RecordBatch.empty(header.columns, file_rejects())
     number, remainder = 0, b""
     for first, chunk in lines.chunks():
         number, data = (number, remainder + chunk) if remainder else (first, chunk)
-        rejects, lines.rejects = lines.rejects, []
+        rejects = lines.take_rejects()
         data = _without_truncated_line(data, number, header, lines, rejects)
         batch = _parse_at_once(header, number, data, rejects)
         remainder = b""
@@ -49,7 +50,7 @@ def read_csv(path: str, lines: LineChunks, wanted: Collection[str] | None) -> It
         yield batch
         number += data.count(b"\n") - remainder.count(b"\n")
     if remainder or lines.rejects:
-        yield _parse_record_by_record(header, number, remainder, lines.rejects[:], more=False)[0]
+        yield _parse_record_by_record(header, number, remainder, lines.take_rejects(), more=False)[0]
 
 
 class _Header:
@@ -67,7 +68,7 @@ class _Header:
                 raise UnreadableFile(f"{path}: the header names the column {name} twice")
 
 
-def _without_truncated_line(data: bytes, number: int, header: _Header, lines: LineChunks, rejects: list[Reject]) -> bytes:
+def _without_truncated_line(data: bytes, number: int, header: _Header, lines: LineChunks, rejects: RejectList) -> bytes:
     """The lines, without a last one that is truncated."""
     if data.endswith(b"\n"):
         return data
@@ -109,7 +110,7 @@ def _is_number(cell: bytes) -> bool:
     return True
 
 
-def _parse_at_once(header: _Header, number: int, data: bytes, rejects: list[Reject]) -> RecordBatch | None:
+def _parse_at_once(header: _Header, number: int, data: bytes, rejects: RejectList) -> RecordBatch | None:
     """The batch if every line is certainly one row, else None."""
     rows = data.count(b"\n") + (not data.endswith(b"\n"))
     if not header.columns or data.startswith((b"\n", b"\r")) or b"\n\n" in data or b"\n\r" in data or data.count(b'"') % 2:
@@ -140,7 +141,7 @@ def _single_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _parse_record_by_record(
-    header: _Header, number: int, data: bytes, rejects: list[Reject], *, more: bool
+    header: _Header, number: int, data: bytes, rejects: RejectList, *, more: bool
 ) -> tuple[RecordBatch, bytes]:
     """The batch, and with ``more`` the lines of a record that the next chunk may complete."""
     lines = data.split(b"\n")
@@ -201,6 +202,6 @@ def _parse_cells(text: str) -> list[str] | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def _to_batch(header: _Header, rows: list[list[str]], row_lines: list[int], rejects: list[Reject]) -> RecordBatch:
+def _to_batch(header: _Header, rows: list[list[str]], row_lines: list[int], rejects: RejectList) -> RecordBatch:
     columns = {name: pa.array([cells[index] for cells in rows], pa.string()) for name, index in header.columns.items()}
     return RecordBatch(columns, np.array(row_lines, dtype=np.int64), rejects)

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
+from footprint.core.limits import RejectList
 from footprint.core.records import COMPONENTS, grade_of
 from footprint.ledger import column_parsers
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
-from footprint.ledger.rejects import ColumnErrors, Reject
+from footprint.ledger.rejects import ColumnErrors
 
 REQUIRED = ("time", "host", "device", "component")
 QUANTITIES = ("energy_j", "power_w")
@@ -69,7 +70,7 @@ class Readings:
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
-def parse_energy(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[Readings, list[Reject]]]:
+def parse_energy(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[Readings, RejectList]]:
     """Readings and rejects of each batch.
 
     Raises
@@ -93,7 +94,7 @@ def _check_columns(path: str, batch: RecordBatch) -> None:
         raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
 
 
-def _parse_readings(batch: RecordBatch) -> tuple[Readings, list[Reject]]:
+def _parse_readings(batch: RecordBatch) -> tuple[Readings, RejectList]:
     errors = ColumnErrors(batch.lines)
     time_us = column_parsers.parse_instants(batch.column("time"), "time", errors, required=True)
     host = column_parsers.parse_texts(batch.column("host"), "host", errors, required=True)
@@ -126,7 +127,7 @@ def _parse_readings(batch: RecordBatch) -> tuple[Readings, list[Reject]]:
         mono_us=zero,
         flags=zero,
     )
-    return readings, batch.rejects + errors.rejects()
+    return readings, errors.add_to(batch.rejects)
 
 
 def _index_streams(name_columns: list[pa.Array], counter: NDArray[np.bool_]) -> tuple[list[StreamKey], Ints]:

@@ -5,7 +5,7 @@ Importing a file again only counts duplicates. An interrupted import leaves comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, update
 
 from footprint.attribution.array_types import Ints
 from footprint.config import Config
+from footprint.core.limits import Reject, RejectList
 from footprint.core.log_formats import FieldMap
 from footprint.core.records import RequestRecord
 from footprint.core.timestamps import format_instant
@@ -23,7 +24,8 @@ from footprint.ledger.import_batches import delete_claims_of_copy, open_batch
 from footprint.ledger.readers import new_digest, read_batches, read_mapped_log
 from footprint.ledger.reading_writer import store_readings
 from footprint.ledger.record_batch import RecordBatch
-from footprint.ledger.rejects import IngestResult, Reject
+from footprint.ledger.refusals import IMPORT_SOURCE, count_refusals
+from footprint.ledger.rejects import IngestResult, file_rejects
 from footprint.ledger.request_writer import store_requests
 from footprint.ledger.stream_ids import StreamIds
 from footprint.storage import schema
@@ -41,7 +43,7 @@ class ImportResult(IngestResult):
 
 ProgressCallback = Callable[[int], None]
 # A function that stores rows in a transaction under the id of an import batch (None: no rows), and the rows rejected before.
-_ImportStep = tuple[Callable[[Connection, int], IngestResult] | None, list[Reject]]
+_ImportStep = tuple[Callable[[Connection, int], IngestResult] | None, RejectList]
 
 
 def import_energy(store: Store, path: str, now_us: int, progress: ProgressCallback | None = None) -> ImportResult:
@@ -75,7 +77,7 @@ def import_readings(
         for readings, ids in readings_and_ids:
             epoch_ids = store.name_ids({epoch for epoch in readings.epoch if epoch})
             epochs = [epoch_ids[epoch] if epoch else 0 for epoch in readings.epoch]
-            yield partial(_write_readings, store, readings, ids, epochs), []
+            yield partial(_write_readings, store, readings, ids, epochs), file_rejects()
 
     return _import_steps(store, name, "energy", steps(), new_digest(), now_us, progress)
 
@@ -129,12 +131,12 @@ def import_mapped_log(
 
 
 def import_request_records(
-    store: Store, name: str, records: list[RequestRecord], lines: Ints, now_us: int, rejects: Sequence[Reject] = ()
+    store: Store, name: str, records: list[RequestRecord], lines: Ints, now_us: int, rejects: Iterable[Reject] = ()
 ) -> ImportResult:
     """Import requests of a source as one named batch, with the ``rejects`` found before."""
     requests = request_file.rows_from_records(records, lines)
     write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {})
-    return _import_steps(store, name, "requests", [(write if records else None, list(rejects))], new_digest(), now_us, None)
+    return _import_steps(store, name, "requests", [(write if records else None, _listed(rejects))], new_digest(), now_us, None)
 
 
 def import_codecarbon(
@@ -154,7 +156,7 @@ def import_codecarbon(
     write = partial(
         _write_readings, store, readings, StreamIds(store).resolve(readings.streams), [epochs[epoch] for epoch in readings.epoch]
     )
-    steps: list[_ImportStep] = [(write if runs else None, [*rejects, *measured_rejects])]
+    steps: list[_ImportStep] = [(write if runs else None, _listed([*rejects, *measured_rejects]))]
     energy_result = _import_steps(store, path, "energy", steps, new_digest(), now_us, None)
     lines = np.array([run.line for run in runs], dtype=np.int64)
     request_result = import_request_records(store, path, codecarbon_import.runs_to_requests(runs, use_case), lines, now_us)
@@ -198,7 +200,7 @@ def _import_steps(
             with store.begin() as connection:
                 batch = _ensure_batch(connection, result, now_us)
                 counts = write(connection, batch) if write is not None else IngestResult()
-                counts.rejects = rejects + counts.rejects
+                counts.rejects.extend(rejects)
                 _update_batch(connection, batch, result, counts)
             # Report only committed rows.
             result.batch = batch
@@ -210,10 +212,17 @@ def _import_steps(
         _update_batch(connection, result.batch, result, IngestResult(), digest.hexdigest())
         if not result.accepted:
             delete_claims_of_copy(connection, kind, result.batch, digest.hexdigest())
+        count_refusals(store, connection, IMPORT_SOURCE, result.rejects.by_reason, now_us)
         message = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused"
         store.record_event(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {message}")
-    result.rejects.sort(key=lambda reject: reject.line)
+    result.rejects.sort()
     return result
+
+
+def _listed(rejects: Iterable[Reject]) -> RejectList:
+    listed = file_rejects()
+    listed.extend(rejects)
+    return listed
 
 
 def _ensure_batch(connection: Connection, result: ImportResult, now_us: int) -> int:

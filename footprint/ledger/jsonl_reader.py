@@ -6,18 +6,19 @@ The same parsers then decide for all formats what is a number, a time or a name,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from footprint.core.records import is_storable
+from footprint.core.limits import Reject
 from footprint.ledger.line_reader import LineChunks
-from footprint.ledger.record_batch import RecordBatch, is_wanted
-from footprint.ledger.rejects import Reject
+from footprint.ledger.record_batch import HALF_SURROGATE, NOT_TEXT, RecordBatch, is_wanted
 
-_SUSPECT_BYTES = (b"\\u", b"\0", b"\xed")  # an escape, a NUL, the first byte of a surrogate
+_SUSPECT_BYTES = (b"\\u", b"\xed")  # an escape, the first byte of a surrogate
+_SURROGATE = re.compile("[\ud800-\udfff]")
 RowMapper = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
@@ -27,10 +28,10 @@ def read_jsonl(lines: LineChunks, wanted: Collection[str] | None, map_row: RowMa
     ``map_row`` maps an object to the columns of a row, or to None to skip it.
     """
     for number, data in lines.chunks():
-        rejects, lines.rejects = lines.rejects, []
+        rejects = lines.take_rejects()
         rows: list[dict[str, Any]] = []
         row_lines: list[int] = []
-        # Without these bytes no text of the chunk can be one that a store rejects, so none is checked.
+        # Without these bytes no text of the chunk holds half of a surrogate pair, which Arrow cannot hold.
         clean = not any(byte in data for byte in _SUSPECT_BYTES)
         for line, text in enumerate(_split(data), number):
             if not text.strip():
@@ -45,7 +46,7 @@ def read_jsonl(lines: LineChunks, wanted: Collection[str] | None, map_row: RowMa
                 rejects.append(Reject(line, "line", "not a JSON object"))
         yield RecordBatch(_columns(rows, wanted, clean), np.array(row_lines, dtype=np.int64), rejects)
     if lines.rejects:
-        yield RecordBatch.empty((), lines.rejects[:])
+        yield RecordBatch.empty((), lines.take_rejects())
 
 
 def _split(data: bytes) -> Iterable[bytes | str]:
@@ -69,11 +70,11 @@ def _columns(rows: list[dict[str, Any]], wanted: Collection[str] | None, clean: 
 
 
 def _text(value: Any, clean: bool) -> str | None:
-    """The text of a scalar; for any other value, a text with a NUL, which every column rejects."""
+    """The text of a scalar; for any other value, ``NOT_TEXT``, which every column rejects."""
     if value is None:
         return None
     if isinstance(value, str):
-        return value if clean or is_storable(value) else "\0text"
+        return value if clean or not _SURROGATE.search(value) else HALF_SURROGATE
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(value)
-    return f"\0{type(value).__name__}"
+    return NOT_TEXT

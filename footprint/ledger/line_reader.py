@@ -7,8 +7,9 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
-from footprint.ledger.record_batch import CHUNK_BYTES, MAX_LINE_BYTES
-from footprint.ledger.rejects import Reject
+from footprint.core.limits import MAX_LINE_BYTES, Reject, RejectList
+from footprint.ledger.record_batch import CHUNK_BYTES
+from footprint.ledger.rejects import file_rejects
 
 READ_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -70,7 +71,7 @@ class LineChunks:
         self._rest = b""
         self._ended = False
         self.number = 1
-        self.rejects: list[Reject] = []
+        self.rejects = file_rejects()
         self._fill(len(codecs.BOM_UTF8))
         self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
 
@@ -121,6 +122,11 @@ class LineChunks:
             yield number, data
         if self.truncation:
             self.rejects.append(Reject(self.number, "line", self.truncation))
+
+    def take_rejects(self) -> RejectList:
+        """The lines rejected since the last call."""
+        rejects, self.rejects = self.rejects, file_rejects()
+        return rejects
 
     def _skip_long_line(self) -> None:
         self.rejects.append(Reject(self.number, "line", f"longer than {MAX_LINE_BYTES} bytes"))

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from footprint.ledger.record_batch import CHUNK_BYTES, RecordBatch, UnreadableFile, is_wanted, line_numbers
+from footprint.ledger.rejects import file_rejects
 
 MAGIC = b"PAR1"
 _ROWS = 100_000
@@ -33,11 +34,11 @@ def read_parquet(path: str, raw: IO[bytes], digest: Any, wanted: Collection[str]
             names = [name for name in file.schema_arrow.names if is_wanted(name, wanted)]
             if len(set(names)) < len(names):
                 raise UnreadableFile(f"{path}: names a column twice")
-            yield RecordBatch.empty(names, [])
+            yield RecordBatch.empty(names, file_rejects())
             number = 1
             for record_batch in file.iter_batches(batch_size=_ROWS, columns=names) if names else ():
                 columns = {name: _decoded_column(record_batch.column(name)) for name in names}
-                yield RecordBatch(columns, line_numbers(number, record_batch.num_rows), [])
+                yield RecordBatch(columns, line_numbers(number, record_batch.num_rows), file_rejects())
                 number += record_batch.num_rows
     except (pa.ArrowException, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnreadableFile(f"{path}: not a Parquet file that can be read: {error}") from None

@@ -16,11 +16,11 @@ import numpy as np
 
 from footprint.config import Config
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
+from footprint.core.limits import Reject
 from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
 from footprint.core.records import RequestRecord
 from footprint.ledger.importers import ImportResult, import_request_records
 from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names
-from footprint.ledger.rejects import Reject
 from footprint.ledger.request_file import UNKNOWN_USE_CASE
 from footprint.storage.database import Store
 

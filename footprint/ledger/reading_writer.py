@@ -12,11 +12,12 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from footprint.attribution.array_types import Ints
+from footprint.core.limits import Reject
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
 from footprint.ledger.day_versions import bump_stream_days
 from footprint.ledger.energy_file import Readings
-from footprint.ledger.rejects import CONFLICT, IngestResult, Reject
+from footprint.ledger.rejects import CONFLICT, IngestResult
 from footprint.storage import schema
 from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store, table
@@ -38,9 +39,9 @@ def store_readings(
     if not len(readings):
         return result
     stream_id = np.array(ids, dtype=np.int64)[readings.stream]
-    result.rejects += [
+    result.rejects.extend(
         Reject(int(line), "component", "the device is known as another component") for line in readings.lines[stream_id < 0]
-    ]
+    )
     order = _drop_repeats(result, readings, stream_id)
     if not len(order):
         return result

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from footprint.core.limits import RejectList
 from footprint.core.records import FootprintError
-from footprint.ledger.rejects import Reject
 
 CHUNK_BYTES = 4 << 20
-MAX_LINE_BYTES = 1 << 20
+# Stand for values that are no text that can be kept; the columns reject them.
+NOT_TEXT, HALF_SURROGATE = "\0not a text", "\0half of a surrogate pair"
 
 
 class UnreadableFile(FootprintError):
@@ -26,7 +27,7 @@ class RecordBatch:
 
     columns: dict[str, pa.Array]
     lines: NDArray[np.int64]
-    rejects: list[Reject]
+    rejects: RejectList
 
     def column(self, name: str) -> pa.Array:
         """A column; all null if the file has none of that name."""
@@ -34,7 +35,7 @@ class RecordBatch:
         return pa.nulls(len(self.lines), pa.string()) if values is None else values
 
     @classmethod
-    def empty(cls, names: Iterable[str], rejects: list[Reject]) -> RecordBatch:
+    def empty(cls, names: Iterable[str], rejects: RejectList) -> RecordBatch:
         """A batch without rows, which declares the columns and may carry rejects."""
         return cls({name: pa.array([], pa.string()) for name in names}, np.zeros(0, dtype=np.int64), rejects)
 

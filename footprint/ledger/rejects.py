@@ -9,31 +9,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from footprint.core.limits import Reject, RejectList
+
 CONFLICT = "conflict"  # prefix of the reason of such rejects
+MAX_FILE_REJECTS_LISTED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """One rejected line."""
-
-    line: int
-    column: str
-    reason: str
+def file_rejects() -> RejectList:
+    """An empty list of the rejects of a file."""
+    return RejectList(MAX_FILE_REJECTS_LISTED)
 
 
 @dataclass(slots=True)
 class IngestResult:
-    """Numbers of new and duplicate rows, and the rejected ones."""
+    """Numbers of new and duplicate rows, and the rejected ones.
+
+    ``refused_lines`` are those of another host than the token's, by host: they were not taken and wait at the agent.
+    """
 
     accepted: int = 0
     duplicates: int = 0
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: RejectList = field(default_factory=file_rejects)
+    refused_lines: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, other: IngestResult) -> None:
         """Add the counts and rejects of another result."""
         self.accepted += other.accepted
         self.duplicates += other.duplicates
-        self.rejects += other.rejects
+        self.rejects.extend(other.rejects)
 
 
 class ColumnErrors:
@@ -56,13 +59,14 @@ class ColumnErrors:
             self.bad[index] = True
             self._reasons[index] = (column, reason)
 
-    def rejects(self) -> list[Reject]:
-        """All rejected rows, in line order."""
-        return [Reject(int(self.lines[index]), *reason) for index, reason in sorted(self._reasons.items())]
+    def add_to(self, rejects: RejectList) -> RejectList:
+        """Append all rejected rows, in line order, to a list, and return it."""
+        rejects.extend(Reject(int(self.lines[index]), *reason) for index, reason in sorted(self._reasons.items()))
+        return rejects
 
 
-def write_rejects(path: Path, rejects: list[Reject]) -> None:
-    """Write JSON Lines atomically; without rejects, remove an earlier file."""
+def write_rejects(path: Path, rejects: RejectList) -> None:
+    """Write JSON Lines atomically, then how many are not listed; without rejects, remove an earlier file."""
     if path.exists() and not path.is_file():  # /dev/null, a pipe
         path.write_text(_lines(rejects), encoding="utf-8")
     elif rejects:
@@ -73,6 +77,9 @@ def write_rejects(path: Path, rejects: list[Reject]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _lines(rejects: list[Reject]) -> str:
-    objects = ({"line": reject.line, "column": reject.column, "reason": reject.reason} for reject in rejects)
+def _lines(rejects: RejectList) -> str:
+    objects = [{"line": reject.line, "column": reject.column, "reason": reject.reason} for reject in rejects]
+    unlisted = len(rejects) - len(objects)
+    if unlisted:
+        objects.append({"line": 0, "column": "line", "reason": f"{unlisted} more lines are refused and not listed"})
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in objects)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
+from footprint.core.limits import RejectList
 from footprint.core.records import COUNT_COLUMNS, STATUSES, RequestRecord
 from footprint.ledger import column_parsers
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
-from footprint.ledger.rejects import ColumnErrors, Reject
+from footprint.ledger.rejects import ColumnErrors
 
 REQUIRED = ("start", "use_case")
 COLUMNS = (
@@ -73,7 +74,7 @@ class RequestRows:
 
 def parse_requests(
     path: str, batches: Iterable[RecordBatch], services_of_model: Callable[[str], set[str]]
-) -> Iterator[tuple[RequestRows, list[Reject]]]:
+) -> Iterator[tuple[RequestRows, RejectList]]:
     """Requests and rejects of each batch; an empty service is filled with the one declared to serve the model.
 
     Raises
@@ -93,7 +94,7 @@ def parse_requests(
         yield _parse_rows(batch, services_of_model)
 
 
-def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]) -> tuple[RequestRows, list[Reject]]:
+def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]) -> tuple[RequestRows, RejectList]:
     errors = ColumnErrors(batch.lines)
     start, end, first = _parse_times(batch, errors)
     service, use_case, model = _parse_names(batch, errors, services_of_model)
@@ -125,7 +126,7 @@ def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]
         id=ids.filter(valid_mask).to_pylist(),
         replica=replica.filter(valid_mask).to_pylist(),
     )
-    return result, batch.rejects + errors.rejects()
+    return result, errors.add_to(batch.rejects)
 
 
 def _parse_times(batch: RecordBatch, errors: ColumnErrors) -> tuple[Ints, Ints, Ints]:

@@ -8,10 +8,11 @@ import numpy as np
 from sqlalchemy import Connection
 
 from footprint.attribution.array_types import Ints
+from footprint.core.limits import Reject
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
 from footprint.ledger.day_versions import bump_service_days
-from footprint.ledger.rejects import CONFLICT, IngestResult, Reject
+from footprint.ledger.rejects import CONFLICT, IngestResult
 from footprint.ledger.request_file import UNKNOWN, RequestRows, request_keys
 from footprint.storage.bulk_insert import create_temporary_table
 from footprint.storage.database import Store

@@ -11,6 +11,7 @@ from footprint.ledger.energy_file import StreamKey
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
+_TEXTS_PER_STATEMENT = 10_000
 Identity = tuple[str, str, str, str]
 
 
@@ -69,3 +70,14 @@ def _stored_id(connection: Connection, row: dict[str, Any]) -> int:
     target = table(schema.Stream)
     of_stream = [target.c[name] == row[name] for name in ("host_id", "device_id", "quantity", "grade")]
     return int(connection.execute(select(target.c.id).where(*of_stream)).scalar_one())
+
+
+def known_names(connection: Connection, texts: set[str]) -> set[str]:
+    """Those of the texts that the store holds, as a name or as the quantity of a stream."""
+    known: set[str] = set()
+    ordered = sorted(texts)
+    for column in (table(schema.Name).c.text, table(schema.Stream).c.quantity):
+        for start in range(0, len(ordered), _TEXTS_PER_STATEMENT):
+            among = column.in_(ordered[start : start + _TEXTS_PER_STATEMENT])
+            known |= set(connection.execute(select(column).where(among).distinct()).scalars())
+    return known

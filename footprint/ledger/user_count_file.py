@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select, tuple_
 
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
+from footprint.core.limits import Reject, RejectList
 from footprint.ledger import column_parsers
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
-from footprint.ledger.rejects import CONFLICT, ColumnErrors, IngestResult, Reject
+from footprint.ledger.rejects import CONFLICT, ColumnErrors, IngestResult
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -41,7 +42,7 @@ class UserCountRows:
     counts: list[CellCounts]
 
 
-def parse_users(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[UserCountRows, list[Reject]]]:
+def parse_users(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[UserCountRows, RejectList]]:
     """Cells and rejects of each batch.
 
     Raises
@@ -59,7 +60,7 @@ def parse_users(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[Use
         yield _parse_cells(batch)
 
 
-def _parse_cells(batch: RecordBatch) -> tuple[UserCountRows, list[Reject]]:
+def _parse_cells(batch: RecordBatch) -> tuple[UserCountRows, RejectList]:
     errors = ColumnErrors(batch.lines)
     period = column_parsers.parse_texts(batch.column("period"), "period", errors, required=True)
     malformed = ~np.asarray(pc.match_substring_regex(period, _PERIOD))
@@ -81,7 +82,7 @@ def _parse_cells(batch: RecordBatch) -> tuple[UserCountRows, list[Reject]]:
         (user_count, None if np.isnan(max_share) else max_share, None if team_count < 0 else team_count)
         for user_count, max_share, team_count in numbers
     ]
-    return UserCountRows(batch.lines[valid], list(zip(*texts, strict=True)), counts), batch.rejects + errors.rejects()
+    return UserCountRows(batch.lines[valid], list(zip(*texts, strict=True)), counts), errors.add_to(batch.rejects)
 
 
 def store_user_counts(store: Store, cells: UserCountRows, connection: Connection, batch_id: int) -> IngestResult:

@@ -297,7 +297,10 @@ class WithdrawnUsers(SQLModel, table=True):
 
 
 class Token(SQLModel, table=True):
-    """A token with which one host may ship readings; only its digest is stored."""
+    """A token with which one host may ship readings; only its digest is stored.
+
+    ``services`` is a JSON list of the services that it may write requests for beside those of its host; ``*`` is all.
+    """
 
     __tablename__ = "token"
 
@@ -305,6 +308,19 @@ class Token(SQLModel, table=True):
     digest: str
     created_us: int = _big()
     revoked_us: int | None = _big(nullable=True)
+    services: str = "[]"
+
+
+class Refusal(SQLModel, table=True):
+    """Lines that a door did not take, by source and reason."""
+
+    __tablename__ = "refusal"
+
+    source: str = Field(primary_key=True)
+    reason: str = Field(primary_key=True)
+    count: int = _big()
+    first_us: int = _big()
+    last_us: int = _big()
 
 
 class Session(SQLModel, table=True):

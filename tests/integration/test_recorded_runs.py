@@ -50,8 +50,8 @@ def test_use_cases_add_up_to_the_energy_that_the_authors_logged(sqlite: Store, t
     energy, requests, gpus, logged_j, sampled_j = convert(run, tmp_path)
     devices = ", ".join(f'"node/gpu:{n}"' for n in range(gpus))
     facts = config(f'[[service]]\nname = "llm"\ndevices = [{devices}]\n')
-    assert import_energy(sqlite, energy, NOW_US).rejects == []
-    assert import_requests(sqlite, facts, requests, NOW_US).rejects == []
+    assert not import_energy(sqlite, energy, NOW_US).rejects
+    assert not import_requests(sqlite, facts, requests, NOW_US).rejects
     compute(sqlite, facts)
     rows = {row["use_case"]: row for row in query_rows(sqlite, facts, group=("use_case",))}
     joules = {name: (r["accelerator_active_kwh"] + r["accelerator_idle_kwh"]) * 3.6e6 for name, r in rows.items()}

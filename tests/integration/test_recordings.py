@@ -19,7 +19,8 @@ def test_a_matched_run_imports_completely(run: Path, tmp_path: Path) -> None:
     energy = import_energy(store, str(recordings.write_energy(run, tmp_path / "energy.csv", cpu=True)), 0)
     requests = import_requests(store, config, str(recordings.write_requests(run, tmp_path / "requests.csv")), 0)
 
-    assert energy.rejects + requests.rejects == []
+    assert not energy.rejects
+    assert not requests.rejects
     assert energy.duplicates + requests.duplicates == 0
     assert (tmp_path / "energy.csv").read_text().count("\n") - 1 == energy.accepted
     assert (tmp_path / "requests.csv").read_text().count("\n") - 1 == requests.accepted
@@ -33,5 +34,5 @@ def test_the_azure_traces_import_completely(tmp_path: Path) -> None:
     first = import_requests(store, parse_config(""), path, 0)
     second = import_requests(store, parse_config(""), path, 0)
 
-    assert (first.accepted, first.duplicates, first.rejects) == (28_185, 0, [])
-    assert (second.accepted, second.duplicates, second.rejects) == (0, 28_185, [])
+    assert (first.accepted, first.duplicates, len(first.rejects)) == (28_185, 0, 0)
+    assert (second.accepted, second.duplicates, len(second.rejects)) == (0, 28_185, 0)

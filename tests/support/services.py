@@ -23,7 +23,8 @@ def opened(config: Config) -> Config:
 
 def api_over(store: Store, config: Config, clock: Callable[[], int], **options: Any) -> Application:
     """The API over a store, open unless the configuration declares another mode."""
-    return create_api(opened(config), store, IngestService(store, config.services_of_model), clock, **options)
+    service = IngestService(store, config.services_of_model, config.hosts_of_service)
+    return create_api(opened(config), store, service, clock, **options)
 
 
 def pages_over(store: Store, config: Config, clock: Callable[[], int], **options: Any) -> Any:

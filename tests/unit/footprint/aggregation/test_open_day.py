@@ -85,7 +85,7 @@ class Grown:
         self.requests = 0
 
     def take(self, at_s: int, records: list[Any]) -> None:
-        assert self.ingest.accept(None, [to_line(record).encode() for record in records], at_s * US_PER_S).rejects == []
+        assert not self.ingest.accept(None, [to_line(record).encode() for record in records], at_s * US_PER_S).rejects
         for record in records:
             if isinstance(record, RequestRecord):
                 self.requests += record.requests

@@ -1,13 +1,17 @@
 """The HTTP API: what agents ship is stored before it is answered for; figures are those of the command line."""
 
 import gzip
+import threading
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from footprint.access.agent_tokens import add_token
 from footprint.api.ingest import AdmissionControl
+from footprint.core.limits import decompress_gzip
 from footprint.core.records import ActivityReading, EnergyReading, RequestRecord, to_line
+from footprint.ledger.refusals import refusals_by_reason
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, config
 from tests.support.services import api_over, local_client
@@ -42,7 +46,13 @@ def body(text: list[str]) -> bytes:
 def test_what_is_shipped_is_stored_once_and_becomes_figures(served: tuple[TestClient, dict[str, str], Store]) -> None:
     client, headers, store = served
     first = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
-    assert first.json() == {"accepted": 12 + 24 + 1, "duplicate": 0, "rejected": []}
+    assert first.json() == {
+        "accepted": 12 + 24 + 1,
+        "duplicate": 0,
+        "rejected": [],
+        "rejected_count": 0,
+        "rejected_by_reason": {},
+    }
     again = client.post("/api/v1/ingest", content=body(lines()), headers=headers)
     assert again.json()["accepted"] == 0
     assert again.json()["duplicate"] == 37
@@ -53,10 +63,101 @@ def test_what_is_shipped_is_stored_once_and_becomes_figures(served: tuple[TestCl
 
 
 def test_a_token_writes_for_its_own_host_only(served: tuple[TestClient, dict[str, str], Store]) -> None:
-    client, headers, _ = served
-    answer = client.post("/api/v1/ingest", content=body(lines("b", 1)[:1]), headers=headers).json()
-    assert answer["accepted"] == 0
-    assert "host" in answer["rejected"][0]["reason"]
+    """Records of another host are named and wait; everything else of the shipment is stored, and people can see what waits."""
+    client, headers, store = served
+    mixed = [*lines("a", 1), *lines("b", 1)[:2], *lines("c", 1)[:1]]
+    answer = client.post("/api/v1/ingest", content=body(mixed), headers=headers)
+    assert answer.status_code == 403
+    document = answer.json()
+    assert (document["accepted"], document["rejected"]) == (4, [])
+    assert (document["hosts"], document["refused_lines"]) == (["b", "c"], [4, 5, 6])
+    assert "b, c" in document["error"]
+    again = client.post("/api/v1/ingest", content=body(lines("a", 1)), headers=headers)
+    assert (again.status_code, again.json()["duplicate"]) == (200, 4)
+    assert refusals_by_reason(store) == {"host: the token may not write for this host": 3}
+
+
+PLACED = """
+[[service]]
+name = "chat"
+devices = ["h1/gpu:0", "h2/gpu:0"]
+
+[[service]]
+name = "hosted"
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "services", "service", "accepted"),
+    [
+        ("h1", [], "chat", 1),
+        ("h2", [], "chat", 1),
+        ("evil", [], "chat", 0),
+        ("gateway", ["chat"], "chat", 1),
+        ("gateway", ["*"], "chat", 1),
+        ("gateway", ["other"], "chat", 0),
+        ("evil", [], "hosted", 1),
+        ("evil", [], "undeclared", 1),
+    ],
+)
+def test_a_token_writes_requests_of_its_services_only(
+    store: Store, host: str, services: list[str], service: str, accepted: int
+) -> None:
+    client = TestClient(api_over(store, config(PLACED), lambda: NOW_US))
+    headers = {"Authorization": f"Bearer {add_token(store, host, NOW_US, services)}"}
+    line = to_line(RequestRecord(DAY_S * US, service, "drafting", (DAY_S + 60) * US, id="one"))
+    answer = client.post("/api/v1/ingest", content=line, headers=headers).json()
+    assert (answer["accepted"], answer["rejected_count"]) == (accepted, 1 - accepted)
+    if not accepted:
+        assert "footprint token add" in answer["rejected"][0]["reason"]
+
+
+def test_a_hostile_body_gets_a_small_answer(served: tuple[TestClient, dict[str, str], Store]) -> None:
+    client, headers, store = served
+    for content in (b"1\n" * 3_000_000, b"\n" * 3_000_000):
+        assert client.post("/api/v1/ingest", content=gzip.compress(content), headers=headers).status_code == 413
+    plain = {"Authorization": headers["Authorization"]}
+    assert client.post("/api/v1/ingest", content=b"\n" * 200_000, headers=plain).status_code == 413
+    answer = client.post("/api/v1/ingest", content=b"1\n" * 50_000, headers=plain)
+    document = answer.json()
+    assert (answer.status_code, len(document["rejected"]), document["rejected_count"]) == (200, 1_000, 50_000)
+    assert document["rejected_by_reason"] == {"line: not a JSON object": 50_000}
+    assert len(answer.content) < 100_000
+    assert refusals_by_reason(store) == {"line: not a JSON object": 50_000, "shipment: too large": 3}
+
+
+def test_the_bytes_of_all_hosts_have_one_budget(store: Store) -> None:
+    control = AdmissionControl(max_bytes=1000)
+    client = TestClient(api_over(store, config(), lambda: NOW_US, admission=control))
+    headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
+    assert client.post("/api/v1/ingest", content=b"1\n" * 600, headers=headers).status_code == 503
+    assert (control.bytes, control.active.total()) == (0, 0)
+    control.bytes = 1000
+    assert client.post("/api/v1/ingest", content=b"1\n", headers=headers).status_code == 503
+    control.bytes = 0
+    assert client.post("/api/v1/ingest", content=b"1\n" * 400, headers=headers).status_code == 200
+    assert control.bytes == 0
+
+
+def test_a_shipment_is_unpacked_and_stored_beside_the_event_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a body takes, other routes answer meanwhile."""
+    threads: dict[str, int] = {}
+
+    def unpack(*arguments: Any) -> bytes:
+        threads["unpack"] = threading.get_ident()
+        return decompress_gzip(*arguments)
+
+    monkeypatch.setattr("footprint.api.ingest.decompress_gzip", unpack)
+    api = api_over(store, config(), lambda: NOW_US)
+
+    @api.middleware("http")
+    async def note_loop(request: Any, call_next: Any) -> Any:
+        threads["loop"] = threading.get_ident()
+        return await call_next(request)
+
+    headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}", "Content-Encoding": "gzip"}
+    assert TestClient(api).post("/api/v1/ingest", content=body(lines()), headers=headers).status_code == 200
+    assert threads["unpack"] != threads["loop"]
 
 
 @pytest.mark.parametrize(

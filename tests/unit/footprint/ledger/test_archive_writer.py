@@ -77,9 +77,9 @@ def test_rows_that_left_sql_are_still_recognised_as_duplicates(store: Store, tmp
     import_all(store, tmp_path)
     sealed(store, tmp_path / "sealed")
     again = import_energy(store, write(tmp_path / "again.csv", ENERGY), NOW_US)
-    assert (again.accepted, again.duplicates, again.rejects) == (0, len(ENERGY) - 1, [])
+    assert (again.accepted, again.duplicates, len(again.rejects)) == (0, len(ENERGY) - 1, 0)
     result = import_requests(store, FACTS, write(tmp_path / "again_r.csv", REQUESTS), NOW_US)
-    assert (result.accepted, result.duplicates, result.rejects) == (0, len(REQUESTS) - 1, [])
+    assert (result.accepted, result.duplicates, len(result.rejects)) == (0, len(REQUESTS) - 1, 0)
     changed_lines = [ENERGY[0], ENERGY[1].rsplit(",", 1)[0] + ",299.5"]
     refused = import_energy(store, write(tmp_path / "other.csv", changed_lines), NOW_US)
     assert (refused.accepted, len(refused.rejects)) == (0, 1)
