@@ -16,6 +16,7 @@ from dashboards.components import error_boundary
 from dashboards.page_shell import PAGES
 from dashboards.translations import catalogue, translate
 from dashboards.url_state import PageContext, UrlState
+from footprint.access import Role
 from footprint.config import ConfigError
 from footprint.figures import Query, QueryResult, run_query
 from footprint.i18n.formatting import energy_unit, format_change, format_estimate, format_interval, format_number, format_percent
@@ -66,7 +67,7 @@ def test_every_text_exists_in_both_languages_with_the_same_placeholders() -> Non
 
 def context_of(ask: Callable[[Query], QueryResult], path: str = "/") -> PageContext:
     """Context of a page whose queries are answered by ``ask``, without a store."""
-    return PageContext(config(), None, ask, NOW_US, UrlState.parse(path, "", "en"))
+    return PageContext(config(), None, ask, NOW_US, UrlState.parse(path, "", "en"), role=Role.ADMINISTRATOR)
 
 
 def test_pages_without_data_show_first_steps_and_without_store_an_error() -> None:

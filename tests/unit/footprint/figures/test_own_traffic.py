@@ -221,7 +221,7 @@ def test_the_configuration_refuses_the_name_with_its_line_and_remedy(block: str)
 
 def test_the_count_can_be_switched_off(sqlite: Store) -> None:
     counting = parse_config(CONFIG)
-    silent = parse_config(CONFIG.replace("[[site]]", "[server]\ncount_itself = false\n[[site]]", 1))
+    silent = parse_config(CONFIG.replace("[[site]]", '[server]\ncount_itself = false\n[access]\nmode = "open"\n[[site]]', 1))
     assert counting.count_itself
     assert build_application(counting, sqlite, None)[1] is not None
     app, gateway = build_application(silent, sqlite, None)
