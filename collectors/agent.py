@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from collectors import checkpoint
 from collectors.base import DeviceContext
@@ -22,6 +23,9 @@ from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
 from footprint.core.version import VERSION
+
+if TYPE_CHECKING:
+    from collectors.otlp import OtlpReceiver
 
 HOST_GROUP, AGENT_GROUP = "(host)", "footprint-agent"
 MAX_BOUNDARY_LINES = 10_000
@@ -49,6 +53,7 @@ class Agent:
     busy_us: dict[str, int] = field(default_factory=dict)
     external_sources: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)  # samples of other programs
     log_tailers: list[LogTailer] = field(default_factory=list)
+    receivers: list[OtlpReceiver] = field(default_factory=list)
     context_changes: ContextChangeFilter = field(default_factory=ContextChangeFilter)
     sample_count: int = 0
     refused_records: int = 0
@@ -129,7 +134,7 @@ class Agent:
         lines = [*self._energy_lines(), *self._activity_lines(contexts, at_us, mono_us), *self._context_lines(contexts, at_us)]
         self.seq += 1
         all_lines = [*self.boundary_lines, *lines, *requests]
-        logs = {tailer.pattern: tailer.pending_offsets() for tailer in self.log_tailers}
+        logs = {tailer.pattern: tailer.logs.pending_state() for tailer in self.log_tailers}
         try:
             checkpoint.save(self.spool.folder, self.boot, *self._checkpointed_meters(), all_lines, logs)
             self.spool.append(all_lines)
@@ -226,7 +231,7 @@ class Agent:
         """Continue the counters of an earlier run of this boot; the time between stays uncovered."""
         meters, instances, self.boundary_lines, logs = checkpoint.load(self.spool.folder, self.boot)
         for tailer in self.log_tailers:
-            tailer.offsets = logs.get(tailer.pattern, {})
+            tailer.logs.restore(logs.get(tailer.pattern, {}))
         self.meters = {(meter.last.channel.device, meter.last.channel.source): meter for meter in meters}
         self.instances = {board: {meter.last.channel.device: meter for meter in parts} for board, parts in instances.items()}
 

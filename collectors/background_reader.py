@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from collectors.base import Unavailable
 from collectors.clocks import wall_and_monotonic_us
 from footprint.core.samples import Sample
 
+MAX_ATTEMPT_S = 120.0
 ReadSamples = Callable[[int, int], list[Sample]]
 
 
@@ -20,6 +22,7 @@ class BackgroundReader:
         self._lock = threading.Lock()
         self._waiting: list[Sample] = []
         self._failure: Exception | None = None
+        self._begun_s: float | None = None  # of an attempt that goes on
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="slow", daemon=True)
         self._thread.start()
@@ -28,11 +31,13 @@ class BackgroundReader:
         while not self._stop.wait(self._period_s):
             failure: Exception | None = None
             samples: list[Sample] = []
+            self._begun_s = time.monotonic()
             try:
                 # Stamp with the time of the request: the power belongs to it, however late the answer.
                 samples = self._read(*wall_and_monotonic_us())
             except Exception as error:
                 failure = error
+            self._begun_s = None
             with self._lock:
                 self._failure = failure
                 self._waiting += samples
@@ -43,8 +48,12 @@ class BackgroundReader:
         Raises
         ------
         Unavailable
-            If the last attempt failed.
+            If the last attempt failed, or goes on for too long.
         """
+        begun_s = self._begun_s
+        if begun_s is not None and time.monotonic() - begun_s > MAX_ATTEMPT_S:
+            self._begun_s = time.monotonic()  # say it again after as long
+            raise Unavailable(f"no answer for {MAX_ATTEMPT_S:g} s")
         with self._lock:
             samples, self._waiting, failure = self._waiting, [], self._failure
             self._failure = None

@@ -78,5 +78,9 @@ class Collector:
         """Sensors that are not read, or not as well as possible, each with its remedy in one line."""
         return ()
 
+    def components(self) -> set[str]:
+        """What is read here, in the terms of ``covers``: more than that where the source has it."""
+        return {self.covers}
+
     def close(self) -> None:
         """Release the source."""

@@ -1,4 +1,4 @@
-"""Checkpoint of the agent for a restart within one boot: meters, records not yet on disk, offsets of logs.
+"""Checkpoint of the agent for a restart within one boot: meters, records not yet on disk, positions in logs.
 
 It is written before the records of the same moment: a crash between the two leaves records that are sent twice, which is
 harmless, and never an epoch without its ends. It needs no fsync: after a power failure the boot is another one, and the
@@ -17,7 +17,7 @@ from footprint.core.counter_correction import Meter
 from footprint.core.samples import Channel, DevicePart, Sample
 
 FILE_NAME = "meters.json"
-LogOffsets = dict[str, tuple[int, int]]  # path -> (inode, offset read up to)
+LogState = dict[str, Any]  # of ``collectors.rotated_logs.RotatedLogs``
 _CHANNEL_FIELDS = [field.name for field in fields(Channel) if field.name != "parts"]
 _METER_FIELDS = [field.name for field in fields(Meter) if field.name not in ("last", "suspect")]
 
@@ -28,12 +28,12 @@ def save(
     meters: Iterable[Meter],
     instances: Mapping[str, Iterable[Meter]],
     pending: list[str],
-    logs: Mapping[str, LogOffsets],
+    logs: Mapping[str, LogState],
 ) -> None:
     """Replace the checkpoint.
 
     ``instances`` are the meters of the parts of partitioned boards, ``pending`` the records that may not be on disk,
-    ``logs`` the offsets of each log pattern.
+    ``logs`` the state of each log pattern.
 
     Raises
     ------
@@ -52,23 +52,20 @@ def save(
     part.replace(folder / FILE_NAME)
 
 
-def load(folder: Path, boot: str) -> tuple[list[Meter], dict[str, list[Meter]], list[str], dict[str, LogOffsets]]:
-    """Meters of this boot, meters of instances by board, records that may not be on disk, and offsets of logs.
+def load(folder: Path, boot: str) -> tuple[list[Meter], dict[str, list[Meter]], list[str], dict[str, LogState]]:
+    """Meters of this boot, meters of instances by board, records that may not be on disk, and state of logs.
 
-    Records and offsets of an earlier boot count too; its meters do not. All are empty without a readable checkpoint.
+    Records and logs of an earlier boot count too; its meters do not. All are empty without a readable checkpoint.
     """
     try:
         state = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
         pending = [str(line) for line in state["pending"]]
-        logs = {
-            pattern: {path: (inode, offset) for path, (inode, offset) in offsets.items()}
-            for pattern, offsets in state["logs"].items()
-        }
+        logs = {str(pattern): dict(log_state) for pattern, log_state in state["logs"].items()}
         if state["boot"] != boot:
             return [], {}, pending, logs
         meters = [_to_meter(meter_state) for meter_state in state["meters"]]
         instances = {board: [_to_meter(meter_state) for meter_state in parts] for board, parts in state["instances"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return [], {}, [], {}  # without a checkpoint the next samples open new epochs
     return meters, instances, pending, logs
 

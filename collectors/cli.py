@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 
 from collectors.base import Unavailable
 from collectors.config import BadConfig, load_config, load_organisation
-from footprint.core.log_formats import BadMap, load_map
+from footprint.core.log_formats import load_map
+from footprint.core.records import FootprintError
 from footprint.core.secret_files import restrict_new_files
 
 FAILURE, CONFIGURATION, UNAVAILABLE, INCOMPLETE, INTERRUPTED = 1, 3, 4, 5, 130
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         restrict_new_files()
     try:
         return _run_command(options)
-    except (BadConfig, BadMap, ValueError) as error:
+    except (BadConfig, FootprintError, ValueError) as error:
         print(f"footprint-agent: {error}", file=sys.stderr)
         return CONFIGURATION
     except Unavailable as error:
@@ -76,6 +76,7 @@ def _run_command(options: argparse.Namespace) -> int:
 
 def _read_logs(options: argparse.Namespace) -> int:
     from collectors.log_tailer import read_file
+    from footprint.core.csv_text import csv_text
     from footprint.core.user_counts import COLUMNS, DistinctUsers
 
     field_map, organisation = load_map(options.form), load_organisation(options.config)
@@ -89,11 +90,11 @@ def _read_logs(options: argparse.Namespace) -> int:
                 print(line)
     if users is not None:
         with open(options.users, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(users.rows())
+            file.write(csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in users.rows())))
         if users.unnamed:
             print(f"footprint-agent: {users.unnamed} requests name no user and are in no count of users", file=sys.stderr)
+    for reason, count in sorted(field_map.personal_names.items()):
+        print(f"footprint-agent: {count} names of use cases were not taken: each {reason}", file=sys.stderr)
     if unreadable:
         print(f"footprint-agent: {len(unreadable)} lines cannot be read, first: {unreadable[0]}", file=sys.stderr)
     return INCOMPLETE if unreadable else 0

@@ -12,22 +12,29 @@ inactive state mean "not supported" and give no sample.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 
 from collectors.background_reader import BackgroundReader
 from collectors.base import Collector, Unavailable
 from collectors.clocks import wall_and_monotonic_us
 from collectors.config import AgentConfig
+from footprint.core.limits import printable
 from footprint.core.samples import Channel, Sample
 
 COMMANDS = (("ipmitool", "dcmi", "power", "reading"), ("ipmi-dcmi", "--get-system-power-statistics"))
 TIMEOUT_S = 20
 MAX_W = 30_000  # no server of a rack draws 30 kW; 24-bit overflows lie above
-_POWER = re.compile(r"^\s*(?:Instantaneous power reading|Current Power)\s*:\s*(\d+)", re.MULTILINE | re.IGNORECASE)
-_STATE = re.compile(r"^\s*(?:Power reading state is|Power Measurement)\s*:\s*(\w+)", re.MULTILINE | re.IGNORECASE)
+MAX_BYTES = 65_536  # of the output of a command
+_FLAGS = re.MULTILINE | re.IGNORECASE | re.ASCII
+_POWER = re.compile(r"^[ \t]*+(?:Instantaneous power reading|Current Power)[ \t]*+:[ \t]*+(\d{1,12})\b", _FLAGS)
+_STATE = re.compile(r"^[ \t]*+(?:Power reading state is|Power Measurement)[ \t]*+:[ \t]*+(\w{1,40})", _FLAGS)
 
 
 class IpmiCollector(Collector):
@@ -52,18 +59,58 @@ class IpmiCollector(Collector):
         yield from self._reader.take()
 
     def _read(self, at_us: int, mono_us: int) -> list[Sample]:
-        try:
-            process = subprocess.run(self._command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise Unavailable(f"IPMI: {error}") from None
-        if process.returncode:
-            output_lines = (process.stderr.strip() or process.stdout.strip()).splitlines()
-            raise Unavailable(f"IPMI: {self._command[0]}: {output_lines[0] if output_lines else f'exit {process.returncode}'}")
-        return [Sample(self._channel, at_us, mono_us, None, parse_dcmi_w(process.stdout) * 1_000_000)]
+        status, output = run_command(self._command)
+        if status:
+            lines = output.strip().splitlines()
+            raise Unavailable(f"IPMI: {self._command[0]}: {printable(lines[0][:200]) if lines else f'exit {status}'}")
+        return [Sample(self._channel, at_us, mono_us, None, parse_dcmi_w(output) * 1_000_000)]
 
     def close(self) -> None:
         """Stop reading."""
         self._reader.stop()
+
+
+def run_command(command: Sequence[str], timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
+    """Exit status and output of a command, errors included.
+
+    Raises
+    ------
+    Unavailable
+        If it cannot run, takes too long, or prints more than ``MAX_BYTES``. It and its children are ended then.
+    """
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    except OSError as error:
+        raise Unavailable(f"IPMI: {error}") from None
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        _kill_group(process.pid)
+
+    timer = threading.Timer(timeout_s, end)
+    timer.start()
+    try:
+        output = process.stdout.read(MAX_BYTES + 1) if process.stdout is not None else b""
+        if len(output) > MAX_BYTES:
+            _kill_group(process.pid)
+        status = process.wait()
+    finally:
+        timer.cancel()
+        if process.stdout is not None:
+            process.stdout.close()
+    if is_late.is_set():
+        raise Unavailable(f"IPMI: {command[0]} gives no answer within {timeout_s:g} s")
+    if len(output) > MAX_BYTES:
+        raise Unavailable(f"IPMI: {command[0]} prints more than {MAX_BYTES} bytes")
+    return status, output.decode("utf-8", "replace")
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def parse_dcmi_w(text: str) -> int:

@@ -19,10 +19,10 @@ from collectors.log_tailer import LogTailer
 from collectors.metrics_server import MetricsServer, metrics_text
 from collectors.process_groups import ProcessGroups
 from collectors.registry import COLLECTORS
-from collectors.secret_files import is_readable_by_others
 from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool, lock_spool
+from footprint.core.secret_files import exposure, read_secret
 
 if TYPE_CHECKING:
     from collectors.otlp import OtlpReceiver
@@ -54,7 +54,10 @@ def problem_counts(agent: Agent) -> dict[str, int]:
         "doubted": sum(meter.suspect is not None for meter in meters),
         "records_refused": agent.refused_records,
         "log_lines_refused": sum(tailer.refused_lines for tailer in agent.log_tailers),
+        "personal_names_dropped": sum(tailer.personal_names for tailer in agent.log_tailers),
+        "log_gaps": sum(tailer.logs.gaps for tailer in agent.log_tailers),
         "collector_failures": sum(agent.sensors.failures.values()),
+        "otlp_refused": sum(receiver.refused for receiver in agent.receivers),
     }
 
 
@@ -78,8 +81,8 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
     # The host of a gateway may have no sensor at all, only requests.
     if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):
         raise Unavailable("no sensor can be read on this host")
-    if is_readable_by_others(config.token_file):
-        print(f"footprint-agent: {config.token_file} may be read by others: chmod 600 {config.token_file}", file=sys.stderr)
+    if reason := exposure(config.token_file):
+        print(f"footprint-agent: {config.token_file}: the token: {reason}", file=sys.stderr)
     shipper = Shipper(
         agent.spool, config.server, config.token_file, config.ca_file, config.interval_s / 2, lambda: problem_counts(agent)
     )
@@ -109,7 +112,11 @@ def _start_otlp_receiver(config: AgentConfig, agent: Agent) -> OtlpReceiver:
     """Start the OTLP receiver: requests go to the spool at once, energies to their meters with the next sample."""
     from collectors.otlp import OtlpReceiver  # noqa: PLC0415 - an HTTP server costs memory that few agents need
 
-    receiver = OtlpReceiver(config.otlp_port or DEFAULT_OTLP_PORT, config.otlp_tokens, agent.spool.append)
+    token = read_secret(config.otlp_token_file, "the token of OTLP") if config.otlp_token_file else ""
+    receiver = OtlpReceiver(
+        config.otlp_port or DEFAULT_OTLP_PORT, config.otlp_tokens, agent.spool.append, config.otlp_devices, token
+    )
+    agent.receivers.append(receiver)
     agent.external_sources.append(receiver.take)
     return receiver
 
@@ -118,7 +125,7 @@ def _start_scraper(config: AgentConfig, agent: Agent) -> PrometheusScraper:
     """Start scraping other exporters of this host in the background."""
     from collectors.prometheus_scraper import PrometheusScraper  # noqa: PLC0415 - few agents need it
 
-    scraper = PrometheusScraper(config.scrape, config.scrape_s)
+    scraper = PrometheusScraper(config.scrape, config.scrape_s, config.scrape_ca_file, round(config.scrape_max_mb * 1e6))
     agent.external_sources.append(scraper.take)
     return scraper
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from collectors.agent import Agent
@@ -20,24 +21,33 @@ Values = list[tuple[dict[str, str], float]]
 
 # Name, type and help text of every metric of /metrics; a test shows that each one changes.
 METRICS: tuple[tuple[str, str, str], ...] = (
-    ("footprint_energy_joules_total", "counter", "Corrected energy of a device; restarts with each epoch."),
-    ("footprint_watched_seconds_total", "counter", "Time that the energy of a device covers without a gap."),
-    ("footprint_device_busy_seconds_total", "counter", "Time in which a GPU computed anything."),
-    ("footprint_group_cpu_seconds_total", "counter", "CPU time of a group of processes."),
-    ("footprint_group_memory_bytes", "gauge", "Memory of a group of processes."),
+    ("footprint_agent_device_energy_joules_total", "counter", "Corrected energy of a device; restarts with each epoch."),
+    ("footprint_agent_device_watched_seconds_total", "counter", "Time that the energy of a device covers without a gap."),
+    ("footprint_agent_device_busy_seconds_total", "counter", "Time in which a GPU computed anything."),
+    ("footprint_agent_group_cpu_seconds_total", "counter", "CPU time of a group of processes."),
+    ("footprint_agent_group_memory_bytes", "gauge", "Memory of a group of processes."),
     ("footprint_agent_samples_total", "counter", "Samples taken."),
     ("footprint_agent_epochs_opened_total", "counter", "Resets of counters, such as driver reloads."),
     ("footprint_agent_doubted_samples", "gauge", "Suspect samples of counters that await the next sample."),
     ("footprint_agent_collector_failures_total", "counter", "Failures of a collector; the others continue."),
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
     ("footprint_agent_log_lines_refused_total", "counter", "Unreadable lines of gateway logs."),
+    (
+        "footprint_agent_personal_names_dropped_total",
+        "counter",
+        "Use cases in gateway logs that look like an address, a token or the id of a person, and were not taken.",
+    ),
+    ("footprint_agent_log_gaps_total", "counter", "Times that lines of gateway logs may be lost: cut or deleted unread."),
+    ("footprint_agent_otlp_refused_total", "counter", "Items and bodies of OTLP that were not taken, by reason."),
     ("footprint_agent_spool_bytes", "gauge", "Size of the records that wait to be shipped."),
     ("footprint_agent_shipped_records_total", "counter", "Records that the server acknowledged."),
     ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, stored in rejected.jsonl."),
+    ("footprint_agent_refused_records_total", "counter", "Records of a host that the token may not write for; they wait."),
+    ("footprint_agent_refused_bytes", "gauge", "Size of the records that wait for a token of their host."),
     ("footprint_agent_ship_failures_total", "counter", "Attempts to ship that failed."),
     ("footprint_agent_clock_synchronised", "gauge", "1 while the kernel reports a synchronised clock."),
     ("footprint_agent_cpu_seconds_total", "counter", "CPU time of the agent itself."),
-    ("footprint_agent_info", "gauge", "Version of the agent."),
+    ("footprint_agent_build_info", "gauge", "1, with the version of the agent."),
 )
 
 
@@ -60,13 +70,13 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
         for meter in meters
         for c in [meter.last.channel]
     ]
-    yield "footprint_energy_joules_total", [(labels, meter.energy_uj / 1e6) for labels, meter in described]
-    yield "footprint_watched_seconds_total", [(labels, meter.covered_us / 1e6) for labels, meter in described]
+    yield "footprint_agent_device_energy_joules_total", [(labels, meter.energy_uj / 1e6) for labels, meter in described]
+    yield "footprint_agent_device_watched_seconds_total", [(labels, meter.covered_us / 1e6) for labels, meter in described]
     busy = [({"device": device}, us / 1e6) for device, us in list(agent.busy_us.items())]
-    yield "footprint_device_busy_seconds_total", busy
+    yield "footprint_agent_device_busy_seconds_total", busy
     groups = sorted(agent.usage.items())
-    yield "footprint_group_cpu_seconds_total", [({"group": name}, usage.cpu_us / 1e6) for name, usage in groups]
-    yield "footprint_group_memory_bytes", [({"group": name}, float(usage.memory_bytes)) for name, usage in groups]
+    yield "footprint_agent_group_cpu_seconds_total", [({"group": name}, usage.cpu_us / 1e6) for name, usage in groups]
+    yield "footprint_agent_group_memory_bytes", [({"group": name}, float(usage.memory_bytes)) for name, usage in groups]
     yield "footprint_agent_samples_total", [({}, agent.sample_count)]
     yield "footprint_agent_epochs_opened_total", [({}, sum(meter.resets for meter in all_meters))]
     yield "footprint_agent_doubted_samples", [({}, sum(meter.suspect is not None for meter in all_meters))]
@@ -74,14 +84,20 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_collector_failures_total", failures
     yield "footprint_agent_records_refused_total", [({}, agent.refused_records)]
     yield "footprint_agent_log_lines_refused_total", [({}, sum(tailer.refused_lines for tailer in agent.log_tailers))]
+    yield "footprint_agent_personal_names_dropped_total", [({}, sum(tailer.personal_names for tailer in agent.log_tailers))]
+    yield "footprint_agent_log_gaps_total", [({}, sum(tailer.logs.gaps for tailer in agent.log_tailers))]
+    reasons: Counter[str] = sum((receiver.reasons for receiver in agent.receivers), Counter())
+    yield "footprint_agent_otlp_refused_total", [({"reason": reason}, count) for reason, count in sorted(reasons.items())]
     yield "footprint_agent_spool_bytes", [({}, agent.spool.size_bytes())]
     yield "footprint_agent_shipped_records_total", [({}, shipper.shipped)]
     yield "footprint_agent_rejected_records_total", [({}, shipper.rejected)]
+    yield "footprint_agent_refused_records_total", [({}, shipper.refused)]
+    yield "footprint_agent_refused_bytes", [({}, shipper.refused_spool.size_bytes())]
     yield "footprint_agent_ship_failures_total", [({}, shipper.failures)]
     synchronised: Values = [({}, agent.sync == "synchronised")]
     yield "footprint_agent_clock_synchronised", synchronised if agent.sync != "unknown" else []
     yield "footprint_agent_cpu_seconds_total", [({}, cpu_s)]
-    yield "footprint_agent_info", [({"version": VERSION}, 1)]
+    yield "footprint_agent_build_info", [({"version": VERSION}, 1)]
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -100,6 +100,11 @@ class RaplCollector(Collector):
                 continue
         return samples if self._mirrored.decided else self._mirrored.filter(samples)
 
+    def components(self) -> set[str]:
+        """CPU, and memory where a zone has it; psys contains both."""
+        components = {zone.channel.component for zone in self._zones}
+        return components | {"dram"} if any(zone.channel.source == "rapl-psys" for zone in self._zones) else components | {"cpu"}
+
     def remarks(self) -> Iterator[str]:
         """Zones that exist and are not read, and dies that mirror others."""
         yield from self._remarks

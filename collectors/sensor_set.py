@@ -33,7 +33,7 @@ class SensorSet:
             if collector_type.covers in covered:
                 self._close_collector(collector_type)
             elif collector_type in self.working or self._open_collector(collector_type):
-                covered.add(collector_type.covers)
+                covered |= self.working[collector_type].components()
 
     def _open_collector(self, collector_type: type[Collector]) -> bool:
         try:
@@ -73,11 +73,8 @@ class SensorSet:
 
     def components(self) -> set[str]:
         """Components that the working collectors measure."""
-        return {
-            _COMPONENT[collector_type.covers.partition("-")[0]]
-            for collector_type in self.working
-            if collector_type.covers.partition("-")[0] in _COMPONENT
-        }
+        covered = {name.partition("-")[0] for collector in self.working.values() for name in collector.components()}
+        return {_COMPONENT[name] for name in covered if name in _COMPONENT}
 
     def remarks(self) -> Iterator[str]:
         """Possible improvements of the measurement, each with its remedy."""

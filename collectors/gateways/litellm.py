@@ -7,17 +7,20 @@ Requirements: LiteLLM's own environment and nothing else; copy this file beside 
 
     FOOTPRINT_REQUESTS   the file, default ./footprint-requests.jsonl; several workers and proxies may share it
     FOOTPRINT_USE_CASE   sources of the use case, in order, separated by commas: metadata.NAME, tag.NAME (a tag
-                         "NAME:value"), header.NAME, team, key;
-                         default metadata.use_case,tag.use_case,header.x-use-case,team,key
+                         "NAME:value"), header.NAME, team;
+                         default metadata.use_case,tag.use_case,header.x-use-case,team.
+                         "key" (the alias of the key) exists too; people name keys after themselves, so write it only
+                         where every alias names an application
 
 It writes times, model, tokens, status, the host of the deployment and the call's ID. Prompts, answers, users, keys and
-clients' addresses are never read.
+clients' addresses are never read. A value with an @, or that begins like a key, is no use case.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +29,8 @@ try:
 except ModuleNotFoundError:  # read or tested outside of the proxy
     CustomLogger = object
 
-RULES = "metadata.use_case,tag.use_case,header.x-use-case,team,key"
+RULES = "metadata.use_case,tag.use_case,header.x-use-case,team"
+_PERSONAL = re.compile(r"@|^\s*(?:sk|pk|hf|ghp)[-_]|^\s*eyJ|^\s*bearer\s", re.IGNORECASE)
 
 
 def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def use_case_of(payload: dict[str, Any], metadata: dict[str, Any], rules: str) -
             value = (metadata.get("requester_custom_headers") or {}).get(name)
         elif kind in ("team", "key"):
             value = metadata.get(f"user_api_key_{kind}_alias")
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value and not _PERSONAL.search(value):
             return value
     return ""
 

@@ -14,7 +14,7 @@ from dashboards.url_state import PageContext
 from footprint.calendar.periods import parse_period
 from footprint.core.timestamps import format_instant
 from footprint.editions.figure_format import headline_text
-from footprint.editions.release_calendar import release_rows
+from footprint.editions.release_calendar import calendar_of_store, release_rows
 from footprint.editions.repository import PublishedEdition, published_editions
 from footprint.editions.serialization import from_json
 from footprint.editions.texts import long_period
@@ -99,6 +99,13 @@ def _download_links(edition: PublishedEdition, language: str) -> list[Any]:
     return [part for link in links for part in (link, " ")]
 
 
+def release_rows_of(context: PageContext, editions: list[PublishedEdition]) -> list[dict[str, Any]]:
+    """Announced and actual releases; of a page without a store, as if it had data of all times."""
+    if context.store is None:
+        return release_rows(context.config, editions, context.now_us)
+    return calendar_of_store(context.store, context.config, editions, context.now_us)
+
+
 def _calendar_card(context: PageContext, editions: list[PublishedEdition]) -> html.Section:
     language, zone = context.view.language, context.config.timezone
     head = [translate(language, name) for name in ("period", "release", "announced", "released", "state")]
@@ -110,7 +117,7 @@ def _calendar_card(context: PageContext, editions: list[PublishedEdition]) -> ht
             format_local_time(row["released"], zone, language) if row["released"] else "",
             translate(language, f"release_{row['state'].replace(' ', '_')}"),
         )
-        for row in release_rows(context.config, editions, context.now_us)
+        for row in release_rows_of(context, editions)
     ]
     title = translate(language, "editions_calendar")
     return card(

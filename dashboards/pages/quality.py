@@ -31,6 +31,7 @@ from footprint.queries.uncertainty_budget import uncertainty_budget
 from footprint.server.job_runs import latest_runs
 
 PATH, TITLE = "/quality", "nav_quality"
+MAX_AGENTS = 20
 MAX_SPLITS = 60
 SECONDS_A_MINUTE = 60
 
@@ -233,7 +234,7 @@ def silent_agents_card(context: PageContext) -> Any:
     hosts = host_liveness(context.store, context.config, context.now_us)
     if not hosts:
         return None
-    silent_hosts = [host for host in hosts if host.state == SILENT]
+    in_service = sorted((host for host in hosts if host.state != RETIRED), key=lambda host: host.state != SILENT)
     retired = sum(host.state == RETIRED for host in hosts)
     title = _silent_agents_title(hosts, language)
     head = [translate(language, "host"), translate(language, "last_reading"), translate(language, "silent_h")]
@@ -243,7 +244,7 @@ def silent_agents_card(context: PageContext) -> Any:
             format_local_time(format_instant(host.last_us), context.config.timezone, language),
             format_number(host.silent_us / US_PER_HOUR, language),
         )
-        for host in silent_hosts
+        for host in in_service[:MAX_AGENTS]
     ]
     days = str(RETIRED_AFTER_US // US_PER_DAY)
     minutes = format_number(context.config.notify.silent_after_s / SECONDS_A_MINUTE, language)

@@ -15,12 +15,13 @@ from dashboards.translations import translate
 from dashboards.url_state import PageContext, shows_protected_only
 from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
-from footprint.core.timestamps import parse_instant, to_datetime
+from footprint.core.timestamps import format_instant, parse_instant, to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.figures import Query
 from footprint.figures.coverage import UNEXPECTED, build_coverage_index
 from footprint.figures.engine import open_result
 from footprint.i18n.formatting import format_local_time, format_percent
+from footprint.queries.agent_liveness import host_liveness
 from footprint.storage.database import Store
 
 DAY_STATES = ("measured", "estimated", "missing")
@@ -74,7 +75,8 @@ def day_strip(context: PageContext, total: Row) -> html.Div:
         for day, state in states:
             by_day[day] = min(by_day.get(day, UNEXPECTED), state, key=worst.index)
     status = translate(language, "status_provisional" if "provisional" in total["status"] else "status_final")
-    end = format_local_time(total["period_end"], context.config.timezone, language)
+    last = _data_end(context, total)
+    end = format_local_time(last, context.config.timezone, language)
     data_to = translate(language, "data_to", end=end, zone=str(context.config.timezone))
     share = translate(language, "not_covered")
     if total["coverage"] is not None:
@@ -85,7 +87,7 @@ def day_strip(context: PageContext, total: Row) -> html.Div:
         share += f" · {translate(language, 'strip_days', measured=measured, days=str(len(expected)))}"
     stale: list[Any] = []
     ends = context.view.bounds(context.config, context.now_us)[1]
-    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(total["period_end"]) > STALE_AFTER_US:
+    if (ends is None or ends > context.now_us) and context.now_us - parse_instant(last) > STALE_AFTER_US:
         stale = [html.P(translate(language, "stale", last=end), className="stale", role="status")]
     return html.Div(
         [
@@ -95,6 +97,15 @@ def day_strip(context: PageContext, total: Row) -> html.Div:
         ],
         className="day-strip",
     )
+
+
+def _data_end(context: PageContext, total: Row) -> str:
+    """Last instant of data: that of readings, for a request or a page view is no sign that anything was measured."""
+    end = str(total["period_end"])
+    if context.store is None:
+        return end
+    readings = [host.last_us for host in host_liveness(context.store, context.config, context.now_us)]
+    return min(end, format_instant(max(readings)), key=parse_instant) if readings else end
 
 
 def coverage_card(context: PageContext, total: Row) -> Any:

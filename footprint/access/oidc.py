@@ -23,6 +23,7 @@ from footprint.access.error_pages import PROVIDER_UNAVAILABLE, SIGN_IN_FAILED, S
 from footprint.access.open_mode import is_cross_site
 from footprint.access.sessions import end_session, start_session
 from footprint.config.access import AccessRules
+from footprint.core.outgoing_http import BoundedTransport
 from footprint.core.secret_files import read_secret
 from footprint.core.units import S_PER_HOUR, US_PER_S
 from footprint.storage.database import Store
@@ -32,6 +33,8 @@ LEEWAY_S = 30  # tolerated difference of the provider's clock
 TIMEOUT_S = 10.0
 MAX_PATH_LENGTH = 2000  # characters
 SIGN_IN_MAX_AGE_S = 600  # between leaving for the provider and coming back
+MAX_ANSWER_BYTES = 1 << 20
+_BAD_ANSWER = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # of a provider, to Authlib
 _log = logging.getLogger(__name__)
 
 
@@ -59,9 +62,12 @@ def router(
     ConfigError
         If the client's secret cannot be read.
     """
-    options: dict[str, Any] = {"scope": rules.scope, "code_challenge_method": "S256", "timeout": TIMEOUT_S}
-    if transport is not None:
-        options["transport"] = transport
+    options: dict[str, Any] = {
+        "scope": rules.scope,
+        "code_challenge_method": "S256",
+        "timeout": TIMEOUT_S,
+        "transport": BoundedTransport(max_bytes=MAX_ANSWER_BYTES, total_s=TIMEOUT_S, is_secret=True, inner=transport),
+    }
     provider: Any = OAuth().register(
         "provider",
         client_id=rules.client_id,
@@ -77,7 +83,7 @@ def router(
         request.session.clear()
         try:
             answer: Response = await provider.authorize_redirect(request, f"{rules.address}/auth/callback")
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, *_BAD_ANSWER) as error:
             _log.warning("the sign-in provider %s: %s", rules.issuer, type(error).__name__)
             return error_page(PROVIDER_UNAVAILABLE, request.headers.get("accept-language", ""), 503, {"Retry-After": "30"})
         request.session[NEXT_KEY] = return_path
@@ -94,7 +100,7 @@ def router(
         try:
             token = await provider.authorize_access_token(request, claims_options=required_claims, leeway=LEEWAY_S)
             claims = token.get("userinfo")
-        except (OAuthError, JoseError, ValueError, KeyError) as error:
+        except (OAuthError, JoseError, *_BAD_ANSWER) as error:
             # The provider's message may contain names: log only the type of the error.
             _log.warning("sign-in refused: %s", type(error).__name__)
             claims = None
@@ -125,11 +131,13 @@ def router(
     async def _end_session_url() -> str:
         """Where the provider ends its own session, else the first page."""
         try:
-            url = str((await provider.load_server_metadata()).get("end_session_endpoint") or "")
-        except (httpx.HTTPError, ValueError):
+            url = (await provider.load_server_metadata()).get("end_session_endpoint")
+            # The policy of the pages lets their forms lead to the issuer only.
+            is_of_issuer = isinstance(url, str) and urlsplit(url)[:2] == urlsplit(rules.issuer)[:2]
+        except (httpx.HTTPError, *_BAD_ANSWER):
+            is_of_issuer = False
+        if not is_of_issuer:
             return "/"
-        if urlsplit(url)[:2] != urlsplit(rules.issuer)[:2]:
-            return "/"  # the policy of the pages lets their forms lead to the issuer only
         return f"{url}?{urlencode({'client_id': rules.client_id, 'post_logout_redirect_uri': f'{rules.address}/'})}"
 
     return routes

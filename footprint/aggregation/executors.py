@@ -27,7 +27,7 @@ from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
-from footprint.storage.database import Store
+from footprint.storage.database import Opening, Store
 from footprint.storage.figure_blocks import ShardTables
 from footprint.storage.shard_key import ShardKey
 
@@ -102,7 +102,7 @@ def _compute_task(
     url: str, config: Config, book: FactorBook, shards: Sequence[tuple[ShardKey, int]], max_bytes: int
 ) -> TaskResult:
     """Task of a worker, with a connection of its own. It ends after the day with which its result exceeds ``max_bytes``."""
-    store = Store(url)
+    store = Store(url, opening=Opening.existing)
     try:
         with store.read() as connection:
             view = LedgerView(store, connection)

@@ -24,6 +24,7 @@ from footprint.core.limits import (
     TooLarge,
     decompress_gzip,
 )
+from footprint.ledger.agent_status import AgentStatusBook
 from footprint.ledger.ingest import OTHER_HOST, IngestService
 from footprint.ledger.rejects import IngestResult
 from footprint.storage.database import Store
@@ -76,6 +77,7 @@ def router(
     """Route over one store."""
     routes = APIRouter()
     control = admission or AdmissionControl()
+    agent_book = AgentStatusBook(store)
 
     @routes.post("/api/v1/ingest", summary="Readings, CPU times and requests, one JSON object per line")
     async def ingest(request: Request) -> JSONResponse:
@@ -90,7 +92,9 @@ def router(
         body = bytearray()
         control.active[scope.host] += 1
         try:
-            return await _store_body(request, body, scope)
+            answer = await _store_body(request, body, scope)
+            await run_in_threadpool(agent_book.note, scope.host, request.headers, clock())
+            return answer
         except _Busy:
             return _retry_response({"error": "the server stores as fast as it can"}, 503)
         except (BadGzip, _BadEncoding) as error:

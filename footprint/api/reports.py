@@ -14,7 +14,7 @@ from footprint.api.footprint import table_response
 from footprint.config import Config
 from footprint.editions import publications_page
 from footprint.editions.release_calendar import COLUMNS as CALENDAR_COLUMNS
-from footprint.editions.release_calendar import release_rows
+from footprint.editions.release_calendar import calendar_of_store
 from footprint.editions.render import REPORT
 from footprint.editions.repository import (
     CHECKSUMS_FILE,
@@ -25,6 +25,7 @@ from footprint.editions.repository import (
     edition_row,
     published_editions,
 )
+from footprint.editions.withdrawal import withdrawal_of
 from footprint.i18n.catalogue import LANGUAGES
 from footprint.storage.database import Store
 
@@ -45,7 +46,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
 
     @routes.get("/api/v1/reports/calendar", summary="Announced and actual release dates of editions")
     def announced(form: Annotated[str, Query(alias="format")] = "json") -> Response:
-        rows = release_rows(config, published_editions(store), clock())
+        rows = calendar_of_store(store, config, published_editions(store), clock())
         return table_response(list(CALENDAR_COLUMNS), rows, form, config, "calendar")
 
     @routes.get("/api/v1/reports/{period}", summary="Versions of one period, with their files")
@@ -68,6 +69,11 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             return Response(published.sums(), media_type="text/plain; charset=utf-8", headers={"Cache-Control": IMMUTABLE})
         if published is None or name not in published.files:
             return _not_found(f"no file {name!r} in version {version!r} of {period!r}")
+        if reason := withdrawal_of(store, published.name):
+            last = published_editions(store, period)[-1]
+            next_version = f"; {last.name} supersedes it" if last.version > published.version else ""
+            message = f"{published.name} is withdrawn: {reason}{next_version}"
+            return JSONResponse({"error": message}, status_code=410)
         return _frozen_file(config, published, name)
 
     @routes.get("/publications", include_in_schema=False)

@@ -17,9 +17,11 @@ from typing import Any
 import httpx
 
 from footprint.benchmark.steady_state import AnsweredRequest
+from footprint.core.limits import insecure_url_fault, printable
+from footprint.core.outgoing_http import RefusedAnswer, async_client
 from footprint.core.records import FootprintError
 
-CONNECT_TIMEOUT_S, MAX_RETRY_S = 10, 300
+MAX_RETRY_S, MAX_ANSWER_S = 300, 3600
 _PATH = "/chat/completions"
 _MAX_MESSAGE_CHARS = 200  # of a server's message in an error
 
@@ -75,11 +77,19 @@ def base_url(url: str) -> str:
 
 
 def http_client(target: Target, connections: int) -> httpx.AsyncClient:
-    """A client that keeps one connection for each request in flight."""
+    """A client that keeps one connection for each request in flight.
+
+    Raises
+    ------
+    EndpointUnavailable
+        If the key would travel in clear.
+    """
+    if target.key and (fault := insecure_url_fault(base_url(target.url))):
+        raise EndpointUnavailable(f"the key is not sent to {target.url}: {fault}")
     headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    timeout = httpx.Timeout(target.timeout_s, connect=CONNECT_TIMEOUT_S)
-    return httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout)
+    return async_client(
+        headers=headers, connections=connections, read_s=target.timeout_s, total_s=MAX_ANSWER_S, is_secret=bool(target.key)
+    )
 
 
 async def served_models(client: httpx.AsyncClient, url: str) -> tuple[list[str], str]:
@@ -97,9 +107,9 @@ async def served_models(client: httpx.AsyncClient, url: str) -> tuple[list[str],
     _raise_for_status(response.status_code, response.headers, url, "")
     try:
         models = [str(model["id"]) for model in response.json()["data"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         models = []
-    return models, str(response.headers.get("server", ""))
+    return models, printable(response.headers.get("server", ""))[:_MAX_MESSAGE_CHARS]
 
 
 async def stream_completion(
@@ -153,6 +163,8 @@ async def stream_completion(
                 usage = event.get("usage") or usage
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
         raise _unavailable(target.url, error) from None
+    except RefusedAnswer as error:
+        raise EndpointError(f"{target.url}: {error}") from None
     except httpx.HTTPError as error:
         raise RequestFailed(f"the answer broke off: {error or type(error).__name__}") from None
     end = time.monotonic()
@@ -168,28 +180,31 @@ def _event_json(line: str) -> dict[str, Any] | None:
         return None
     try:
         event = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RequestFailed("the stream holds what is no JSON") from None
     if isinstance(event, dict) and event.get("error"):
-        raise RequestFailed(f"the server says in its stream: {str(event['error'])[:_MAX_MESSAGE_CHARS]}")
+        raise RequestFailed(f"the server says in its stream: {printable(str(event['error'])[:_MAX_MESSAGE_CHARS])}")
     return event if isinstance(event, dict) else None
 
 
 def _event_text(event: dict[str, Any]) -> str | None:
     """Text of an event; None without output. Reasoning and tool calls are output tokens too."""
     event_text = None
-    for choice in event.get("choices") or ():
-        delta = choice.get("delta") or {}
-        text = "".join(str(delta.get(name) or "") for name in ("reasoning_content", "reasoning", "content"))
-        if text or delta.get("tool_calls"):
-            event_text = (event_text or "") + text
+    try:
+        for choice in event.get("choices") or ():
+            delta = choice.get("delta") or {}
+            text = "".join(str(delta.get(name) or "") for name in ("reasoning_content", "reasoning", "content"))
+            if text or delta.get("tool_calls"):
+                event_text = (event_text or "") + text
+    except (AttributeError, TypeError):
+        raise RequestFailed("the stream holds events of another form than the API documents") from None
     return event_text
 
 
 def _answered_request(
     prompt: int, start: float, end: float, arrivals: list[float], usage: dict[str, Any] | None
 ) -> AnsweredRequest:
-    if usage is None:
+    if not isinstance(usage, dict):
         raise EndpointError(
             "the stream ended without usage: tokens cannot be counted; the server must support stream_options.include_usage"
         )
@@ -203,7 +218,7 @@ def _answered_request(
 
 def _raise_for_status(status: int, headers: httpx.Headers, url: str, body: str) -> None:
     """Raise the error that a status stands for, if any."""
-    message = " ".join(body.split())[:_MAX_MESSAGE_CHARS]
+    message = printable(" ".join(body.split())[:_MAX_MESSAGE_CHARS])
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise EndpointUnavailable(f"{url} lets us not in ({status}); --key-file names a file with its key")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -219,11 +234,9 @@ def _raise_for_status(status: int, headers: httpx.Headers, url: str, body: str) 
 
 def _retry_s(text: str) -> float:
     """Seconds of a Retry-After header (seconds or a date); 1 if it is neither."""
-    if text.strip().isdigit():
-        return float(text)
     try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 1.0)
-    except (ValueError, TypeError):
+        return float(int(text)) if text.strip().isdecimal() else max(parsedate_to_datetime(text).timestamp() - time.time(), 1.0)
+    except (ValueError, TypeError, OverflowError):
         return 1.0
 
 

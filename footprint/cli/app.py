@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 
 import typer
 
-from footprint.cli.exit_status import CheckFailed, Exit, SensorUnavailable, UsageError
+from footprint.cli.exit_status import MEASURING_FAILED, CheckFailed, Exit, SensorUnavailable, UsageError
 from footprint.cli.groups import program
+from footprint.cli.options import close_stores, say
 from footprint.core.records import FootprintError
 
 # Which extra brings a library that is not installed; any other is part of the server.
@@ -34,7 +37,7 @@ def status_of(arguments: list[str] | None = None) -> int:
         result = program().main(arguments, prog_name="footprint", standalone_mode=False)
         return int(result) if isinstance(result, int) else Exit.OK
     except FootprintError as error:
-        print(f"footprint: {error}", file=sys.stderr)
+        say(f"footprint: {error}")
         return _status_of_error(error)
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
@@ -44,11 +47,19 @@ def status_of(arguments: list[str] | None = None) -> int:
         return Exit.OK
     except ModuleNotFoundError as missing:
         return _missing(missing)
+    except OSError as error:
+        say(f"footprint: {error}")
+        return Exit.FAILURE
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own, which it does not export
             error.show()
-            return int(error.exit_code)
-        raise
+            is_measure = getattr(getattr(error, "ctx", None), "info_name", "") == "measure"
+            return MEASURING_FAILED if is_measure else int(error.exit_code)
+        if os.environ.get("FOOTPRINT_DEBUG"):
+            raise
+        return _unexpected(error)
+    finally:
+        close_stores()
 
 
 def _status_of_error(error: FootprintError) -> Exit:
@@ -58,10 +69,14 @@ def _status_of_error(error: FootprintError) -> Exit:
     from footprint.core.prometheus_metrics import SourceUnavailable
     from footprint.core.secret_files import SecretFileError
     from footprint.figures.query import BadQuery
+    from footprint.storage.database import StoreMissing, StoreOutdated, StoreTooNew
 
     statuses: tuple[tuple[type[FootprintError], Exit], ...] = (
         (ConfigError, Exit.CONFIGURATION),
         (BadMap, Exit.CONFIGURATION),
+        (StoreMissing, Exit.CONFIGURATION),
+        (StoreOutdated, Exit.CONFIGURATION),
+        (StoreTooNew, Exit.CONFIGURATION),
         (SecretFileError, Exit.CONFIGURATION),
         (BadQuery, Exit.USAGE),
         (BadPeriod, Exit.USAGE),
@@ -73,9 +88,26 @@ def _status_of_error(error: FootprintError) -> Exit:
     return next((status for kind, status in statuses if isinstance(error, kind)), Exit.FAILURE)
 
 
+def _unexpected(error: Exception) -> int:
+    """One line about an error that nobody foresaw."""
+    from sqlalchemy.exc import DBAPIError
+
+    from footprint.storage.database import database_message
+
+    if isinstance(error, DBAPIError):
+        say(f"footprint: the store does not answer: {database_message(error)}")
+        return Exit.FAILURE
+    trace = traceback.extract_tb(error.__traceback__)[-1]
+    say(
+        f"footprint: unexpected {type(error).__name__}: {error} ({trace.filename}:{trace.lineno}); "
+        "FOOTPRINT_DEBUG=1 prints the whole trace for a report"
+    )
+    return Exit.FAILURE
+
+
 def _missing(missing: ModuleNotFoundError) -> int:
     name = (missing.name or "").partition(".")[0]
     if name in ("footprint", "collectors", "dashboards"):
         raise missing
-    print(f"footprint: {name} is not installed; pip install 'footprint[{_EXTRAS.get(name, 'server')}]'", file=sys.stderr)
+    say(f"footprint: {name} is not installed; pip install 'footprint[{_EXTRAS.get(name, 'server')}]'")
     return Exit.FAILURE

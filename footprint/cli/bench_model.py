@@ -15,7 +15,7 @@ import typer.core
 
 from footprint.cli.exit_status import CheckFailed, Exit, SensorUnavailable, UsageError
 from footprint.cli.groups import command_group
-from footprint.cli.options import ConfigOption, FormatOption, OutputOption, opened, say
+from footprint.cli.options import ConfigOption, FormatOption, OutputOption, opened, print_lines, say
 from footprint.core.output_files import write_output
 from footprint.core.table_output import Format, emit
 
@@ -271,7 +271,7 @@ def compare(
     if badge is not None:
         write_output(badge, badge_svg(comparison))
     if markdown:
-        print(markdown_report(comparison), end="")
+        print_lines(markdown_report(comparison))
     else:
         emit(list(COLUMNS), list(comparison.rows), form, output)
     say(comparison.sentence())

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from footprint.cli.exit_status import CheckFailed, Exit, UsageError
-from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, WhereOption, opened, say
+from footprint.cli.options import (
+    ConfigOption,
+    FormatOption,
+    FromOption,
+    OutputOption,
+    ToOption,
+    WhereOption,
+    opened,
+    print_lines,
+    say,
+)
 from footprint.core.output_files import write_output
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import now_us
@@ -87,7 +97,7 @@ def compare(
     if badge is not None:
         write_output(badge, comparison.badge_svg(result))
     if markdown:
-        print(comparison.markdown_report(result), end="")
+        print_lines(comparison.markdown_report(result))
     else:
         emit(list(comparison.COLUMNS), result.rows(), form, output)
     say(result.sentence())

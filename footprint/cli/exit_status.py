@@ -21,6 +21,9 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+MEASURING_FAILED = 125  # of `measure`, whose other statuses are those of the command that it measures
+
+
 class SensorUnavailable(FootprintError):
     """A sensor or a source that cannot be reached."""
 

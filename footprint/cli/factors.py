@@ -10,7 +10,7 @@ import typer
 
 from footprint.cli.exit_status import Exit, UsageError
 from footprint.cli.groups import command_group
-from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, opened, say
+from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, opened, opened_if_any, say
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import now_us
 from footprint.core.units import US_PER_S
@@ -42,7 +42,7 @@ def list_(
     """List factors by kind, place and date."""
     from footprint.ledger.factor_store import load_factor_book
 
-    _, store = opened(config)
+    _, store = opened_if_any(config)
     rows = [
         _row(factor)
         for factor in load_factor_book(store).factors
@@ -65,7 +65,7 @@ def show(
     from footprint.figures.query import parse_bound
     from footprint.ledger.factor_store import load_factor_book
 
-    facts, store = opened(config)
+    facts, store = opened_if_any(config)
     book = load_factor_book(store)
     if not kind.startswith(("carbon_intensity",)) and not any(factor.kind == kind for factor in book.factors):
         raise UsageError(f"no factor of kind {kind!r}; `footprint factors list` shows the kinds")
@@ -87,7 +87,7 @@ def import_(
     """
     from footprint.ledger.factor_store import import_factors
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     imported = import_factors(store, file, bundle, now_us())
     state = "already known" if imported.known else "imported; `footprint aggregate` recomputes the figures that rest on them"
     say(f"{file}: {imported.rows} factors, bundle {imported.bundle} (sha256 {imported.sha256[:16]}…), {state}")
@@ -136,7 +136,7 @@ def fetch(
 
     if source not in SOURCES:
         raise UsageError(f"no source {source!r}; there are {', '.join(sorted(SOURCES))}")
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     known = SOURCES[source]
     key = key_file.read_text(encoding="utf-8").strip() if key_file else os.environ.get(known.key_variable or "-", "")
     from_us, to_us = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
@@ -157,7 +157,7 @@ def series(
     """Import a series of carbon intensities from a file."""
     from footprint.ledger.intensity_series import read_series, store_samples
 
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     changed = store_samples(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
     say(f"{file}: {changed} samples new or changed, series {name}, zone {zone or facts.zone}")
     return Exit.OK

@@ -9,6 +9,7 @@ import typer
 from footprint.cli.exit_status import CheckFailed, Exit, UsageError
 from footprint.cli.groups import command_group
 from footprint.cli.options import ConfigOption, opened, say
+from footprint.core.limits import printable
 
 app = command_group("Mirror the figures of closed days as Parquet files.")
 
@@ -41,7 +42,7 @@ def mirror(
     for note in verification.notes:
         say(f"note: {note}")
     for fault in verification.faults:
-        print(fault)
+        print(printable(fault))
     if verification.faults:
         raise CheckFailed(f"{len(verification.faults)} faults")
     say(f"{facts.mirror}: {verification.days} days equal those of the store")

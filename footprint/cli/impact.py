@@ -21,6 +21,8 @@ from footprint.cli.options import (
     ToOption,
     WhereOption,
     bounds_of,
+    loaded,
+    open_store,
     opened,
     print_rows,
     say,
@@ -75,8 +77,9 @@ def _scored(
     from footprint.figures import parse_query
     from footprint.queries.indicators import COLUMNS, indicator_rows
 
-    facts, store = opened(config)
+    facts = loaded(config)
     query = parse_query(facts.timezone, group=group, every=every, from_=bounds[0], to=bounds[1], where=where or ())
+    store = open_store(facts)
     rows = indicator_rows(store, facts, query, registry, language, now_us())
     return print_rows([*query.group, *COLUMNS], rows, form, output, "no data in the period")
 
@@ -98,8 +101,9 @@ def hourly(
     from footprint.figures import parse_query
     from footprint.queries.hourly_emissions import COLUMNS, hourly_emissions
 
-    facts, store = opened(config)
+    facts = loaded(config)
     query = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to)
+    store = open_store(facts)
     rows = hourly_emissions(store, facts, query, series)
     return print_rows([*query.group, *COLUMNS], rows, form, output, "no data in the period")
 
@@ -135,8 +139,9 @@ def what_if(
         raise BadQuery("ask for one kind: facts (--zone, --pue, --uplift, --lifetime-years), --model, or --shift-hours")
     if (shift_hours is None) != (series is None):
         raise BadQuery("--shift-hours and --series go together")
-    facts, store = opened(config)
+    facts = loaded(config)
     query = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
+    store = open_store(facts)
     columns: tuple[str, ...]
     if model is not None:
         columns, rows = what_if.MODEL_COLUMNS, what_if.model_scenario(store, facts, query, model, now_us())
@@ -165,8 +170,9 @@ def sensitivity(
     from footprint.queries.sensitivity import COLUMNS
     from footprint.queries.sensitivity import sensitivity as sensitivity_rows
 
-    facts, store = opened(config)
+    facts = loaded(config)
     query = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
+    store = open_store(facts)
     rows = sensitivity_rows(store, facts, query, now_us())
     return print_rows([*query.group, *COLUMNS], rows, form, output, "no data in the period")
 
@@ -188,7 +194,7 @@ def facts(config: ConfigOption = None, form: FormatOption = Format.table, output
     """
     from footprint.queries.declared_facts import COLUMNS, declared_facts
 
-    configuration, _ = opened(config)
+    configuration = loaded(config)
     return print_rows(
         list(COLUMNS), declared_facts(configuration), form, output, "no site and no host is declared; all facts are assumed"
     )

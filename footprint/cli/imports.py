@@ -30,7 +30,7 @@ def energy(files: Files, rejects: RejectsOption = None, config: ConfigOption = N
     """Import readings of energy or power."""
     from footprint.ledger.importers import import_energy
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     return _import_files(files, rejects, lambda path: import_energy(store, path, now_us()))
 
 
@@ -46,11 +46,14 @@ def requests(
     """Import requests of gateways: time, service, use case and tokens."""
     from footprint.ledger.importers import import_mapped_log, import_requests
 
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     if as_ is None:
         return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
     field_map = facts.field_map(as_)
-    return _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us()))
+    status = _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us()))
+    for reason, count in sorted(field_map.personal_names.items()):
+        say(f"{count} names of use cases were not taken: each {reason}; the requests count with another name or (unknown)")
+    return status
 
 
 @app.command("prometheus")
@@ -71,7 +74,7 @@ def prometheus(
     from footprint.ledger.prometheus_import import import_prometheus
     from footprint.ledger.prometheus_request_import import import_gateway_counters
 
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     now = now_us()
     start, end = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     start, end = now - US_PER_HOUR if start is None else start, now if end is None else end
@@ -101,7 +104,7 @@ def codecarbon(
     from footprint.ledger.importers import import_codecarbon
     from footprint.ledger.rejects import file_rejects, write_rejects
 
-    facts, store = opened(config)
+    facts, store = opened(config, create=True)
     imports, runs = import_codecarbon(store, facts, file, host, use_case, now_us())
     refused = file_rejects()
     for imported in imports:
@@ -113,7 +116,7 @@ def codecarbon(
     placed = {(placement.host, placement.device) for placement in facts.placements}
     missing = [line for line in placement_lines(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
     if missing:
-        say("their energy is (unattributed) until devices are placed:\n  " + "\n  ".join(missing))
+        say("their energy is (unattributed) until devices are placed:", *(f"  {line}" for line in missing))
     return Exit.INCOMPLETE if refused else Exit.OK
 
 
@@ -122,7 +125,7 @@ def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = No
     """Import distinct users per publication cell, for disclosure control."""
     from footprint.ledger.importers import import_users
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     return _import_files(files, rejects, lambda path: import_users(store, path, now_us()))
 
 

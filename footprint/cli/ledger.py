@@ -9,7 +9,18 @@ import typer
 
 from footprint.cli.exit_status import CheckFailed, Exit, UsageError
 from footprint.cli.groups import command_group
-from footprint.cli.options import ConfigOption, FormatOption, Language, LanguageOption, OutputOption, opened, say
+from footprint.cli.options import (
+    ConfigOption,
+    FormatOption,
+    Language,
+    LanguageOption,
+    OutputOption,
+    loaded,
+    opened,
+    print_lines,
+    say,
+)
+from footprint.core.limits import printable
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -53,7 +64,7 @@ def verify(
     for note in verification.notes:
         say(f"note: {note}")
     for fault in verification.faults:
-        print(fault)
+        print(printable(fault))
     if verification.faults:
         raise CheckFailed(f"{len(verification.faults)} faults")
     if not verification.finding:
@@ -107,8 +118,7 @@ def retention(
     """List what each table holds, for how long, and whether it is about persons."""
     from footprint.ledger.retention import COLUMNS, retention_rows
 
-    facts, _ = opened(config)
-    emit(list(COLUMNS), retention_rows(facts, language), form, output)
+    emit(list(COLUMNS), retention_rows(loaded(config), language), form, output)
     return Exit.OK
 
 
@@ -117,8 +127,7 @@ def register(language: LanguageOption = Language.fr, config: ConfigOption = None
     """Print the record for a data-protection register, as Markdown."""
     from footprint.ledger.retention import processing_register
 
-    facts, _ = opened(config)
-    print(processing_register(facts, language), end="")
+    print_lines(processing_register(loaded(config), language))
     return Exit.OK
 
 
@@ -142,6 +151,51 @@ def erase(
     with store.exclusive_lock("seal", wait=True):
         erased = erase_requests(store, ObjectStore(facts.sealed_url()), instant // US_PER_DAY, reason, now_us())
     say(f"{erased} sealed parts erased; the chain keeps their sha256")
+    return Exit.OK
+
+
+@app.command("rename-use-case")
+def rename_use_case(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The stored name, such as that of a person.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name in its place; an existing use case takes the figures in.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the chain.")],
+    config: ConfigOption = None,
+) -> int:
+    """Replace a stored name of a use case everywhere.
+
+    In the database, the figures, the sealed files and the mirror. Published editions do not change.
+    """
+    from footprint.editions.publication import erase_drafts
+    from footprint.editions.withdrawal import editions_with_name
+    from footprint.figures.mirror import update_mirror
+    from footprint.ledger.name_replacement import replace_use_case
+    from footprint.ledger.object_store import ObjectStore
+    from footprint.storage.figure_writer import compact
+
+    if not reason.strip():
+        raise UsageError("--reason must say why")
+    facts, store = opened(config)
+    done = replace_use_case(store, facts, ObjectStore(facts.sealed_url()), old, new, reason.strip(), now_us())
+    compact(store, facts.timezone, now_us())
+    mirrored = update_mirror(store, facts)
+    drafts = erase_drafts(facts)
+    say(
+        f"{done.requests} requests, figures of {done.days} days, {done.files} sealed files and {done.texts} texts bear {new} now"
+        + (f"; {mirrored}" if mirrored else "")
+        + (f"; {drafts} files of drafts erased, `footprint report build` writes new ones" if drafts else "")
+    )
+    if done.unknown_users:
+        say(f"{done.unknown_users} counts of users held for one of the two names and are unknown now: import them again")
+    if done.other_roles:
+        say(f"the old name also names a {', a '.join(done.other_roles)} and stays there")
+    if any(fact.name == old for fact in facts.use_cases):
+        say("the configuration still declares the old name")
+    for edition in editions_with_name(store, old):
+        say(
+            f"{edition} prints the old name and does not change: withdraw it (footprint report withdraw {edition}), then publish a "
+            "corrected version (footprint report publish)"
+        )
+    say("restart running servers, and correct what sends the name: the map of the gateway, backups and spools may still hold it")
     return Exit.OK
 
 
@@ -176,15 +230,19 @@ def jobs(
     return Exit.OK if rows else Exit.NO_DATA
 
 
-def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="Zip file to write.")], config: ConfigOption = None) -> int:
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Zip file to write; only its owner can read it.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    config: ConfigOption = None,
+) -> int:
     """Write the whole database to one file.
 
-    Of one moment; copy sealed files by other means.
+    Of one moment; copy sealed files by other means. An existing file is kept unless --force is given.
     """
     from footprint.ledger.backup import backup as write_backup
 
     facts, store = opened(config)
-    rows = write_backup(store, file, now_us())
+    rows = write_backup(store, file, now_us(), replace=force)
     say(f"{file}: {sum(rows.values())} rows of {len(rows)} tables; sealed days stand at {facts.sealed_url()}")
     return Exit.OK
 
@@ -196,11 +254,13 @@ def restore(
 
     The store that the configuration names, on SQLite or PostgreSQL.
     """
-    from footprint.config import load_config
     from footprint.ledger.backup import restore as restore_backup
     from footprint.storage.database import Store
 
-    store = Store(load_config(config).store_url)
-    rows = restore_backup(store, file)
-    say(f"{file}: {sum(rows.values())} rows restored into {store.engine.url!r}")
+    store = Store(loaded(config).store_url)
+    try:
+        rows = restore_backup(store, file)
+        say(f"{file}: {sum(rows.values())} rows restored into {store.location}")
+    finally:
+        store.close()
     return Exit.OK

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from footprint.cli.exit_status import Exit, SensorUnavailable
+from footprint.cli.exit_status import MEASURING_FAILED
 from footprint.cli.options import ConfigOption, FormatOption, OutputOption, say
+from footprint.core.records import FootprintError
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
@@ -25,21 +27,28 @@ def measure(
 ) -> int:
     """Measure the energy of one command on this host.
 
-    By device, with its interval, and above what the host drew before.
+    By device, with its interval, and above what the host drew before. The exit status is the command's own, 128 + n after signal n,
+    and 125 for wrong usage or where measuring itself failed.
     """
     from footprint.config import load_config
-    from footprint.notebook.measurement import COLUMNS, CannotMeasure, measure_command
+    from footprint.notebook.measurement import COLUMNS, measure_command
 
     try:
+        facts = load_config(config)
         measurement, status = measure_command(command, baseline_s=baseline_s)
-    except CannotMeasure as why:
-        raise SensorUnavailable(str(why)) from None
-    emit(list(COLUMNS), measurement.rows or [], form, output)
-    say(measurement.sentence())
-    _say_recorded_by_agent(load_config(config), measurement.begin_us, measurement.seconds)
-    if status:
-        say(f"the command ended with {status}")
-    return Exit.OK if status == 0 else Exit.FAILURE
+    except (FootprintError, OSError) as why:
+        say(f"footprint: {why}")
+        return MEASURING_FAILED
+    try:
+        emit(list(COLUMNS), measurement.rows or [], form, output)
+        say(measurement.sentence())
+        _say_recorded_by_agent(facts, measurement.begin_us, measurement.seconds)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stdout = None  # type: ignore[assignment]
+    except OSError as why:
+        say(f"footprint: {why}")
+        return MEASURING_FAILED
+    return status
 
 
 def _say_recorded_by_agent(facts: Config, begin_us: int, seconds: float) -> None:

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footprint.cli.exit_status import Exit
+from footprint.core.limits import printable
 from footprint.core.table_output import Format, emit
 
 if TYPE_CHECKING:
     from footprint.config import Config
     from footprint.storage.database import Store
+
+
+_open_stores: list[Store] = []
 
 
 class Every(StrEnum):
@@ -43,7 +47,9 @@ class Language(StrEnum):
     en = "en"
 
 
-ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE", help="Configuration; default ./footprint.toml.")]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Configuration; default $FOOTPRINT_CONFIG, else ./footprint.toml.")
+]
 FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="Start: RFC 3339, or a date of the organisation.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="End, exclusive.")]
 GroupOption = Annotated[
@@ -59,29 +65,65 @@ FormatOption = Annotated[Format, typer.Option("--format", help="Format of the da
 OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File to write the data to.")]
 
 
-def say(text: str) -> None:
-    """Print a message for people on standard error."""
-    print(text, file=sys.stderr)
+def say(*lines: str) -> None:
+    """Print a message for people on standard error, with control characters and line ends of names made visible."""
+    for line in lines:
+        print(printable(line), file=sys.stderr)
 
 
-def open_store(config: Config) -> Store:
-    """Open the store that the configuration names; figures of an earlier release are converted under a bar of progress."""
-    from footprint.cli.progress import Progress
-    from footprint.storage.database import Store
+def print_lines(text: str) -> None:
+    """Print a text of several lines on standard output, with control characters of names made visible."""
+    for line in text.removesuffix("\n").split("\n"):
+        print(printable(line))
 
-    progress = Progress("Converting figures", unit="days", quiet_s=5)
+
+def open_store(config: Config, *, create: bool = False) -> Store:
+    """Open the store that the configuration names until the command ends; an absent one is refused unless ``create`` is set."""
+    from footprint.storage.database import Opening, Store, StoreMissing
+
     try:
-        return Store(config.store_url, demo=config.demo, progress=progress.count)
-    finally:
-        progress.close()
+        store = Store(config.store_url, demo=config.demo, opening=Opening.create if create else Opening.existing)
+    except StoreMissing:
+        if config.path is not None or not config.store_url.startswith("sqlite:"):
+            raise
+        raise StoreMissing(
+            f"no configuration and no store here ({Path.cwd()}); name one with --config FILE or FOOTPRINT_CONFIG=FILE, "
+            "or begin here with `footprint init` and `footprint up`"
+        ) from None
+    _open_stores.append(store)
+    return store
 
 
-def opened(config_file: str | None) -> tuple[Config, Store]:
-    """Configuration and open store of a command."""
+def close_stores() -> None:
+    """Close the stores of a command that ends, so that SQLite removes its log."""
+    while _open_stores:
+        _open_stores.pop().close()
+
+
+def opened(config_file: str | None, *, create: bool = False) -> tuple[Config, Store]:
+    """Configuration and open store of a command; only commands that bring data set ``create``."""
     from footprint.config import load_config
 
     config = load_config(config_file)
-    return config, open_store(config)
+    return config, open_store(config, create=create)
+
+
+def loaded(config_file: str | None) -> Config:
+    """Configuration of a command that needs no store."""
+    from footprint.config import load_config
+
+    return load_config(config_file)
+
+
+def opened_if_any(config_file: str | None) -> tuple[Config, Store | None]:
+    """Configuration and store of a command that also works without a store."""
+    from footprint.storage.database import StoreMissing
+
+    config = loaded(config_file)
+    try:
+        return config, open_store(config)
+    except StoreMissing:
+        return config, None
 
 
 def bounds_of(config: Config, from_: str | None, to: str | None) -> tuple[int | None, int | None]:

@@ -9,6 +9,8 @@ import sys
 import time
 from typing import TextIO
 
+from footprint.core.limits import printable
+
 WIDTH, AFTER_S, LINE_S = 20, 1 / 2, 30
 
 
@@ -37,7 +39,7 @@ class Progress:
 
     def __call__(self, done: int, total: int, label: str, left_s: float) -> None:
         now = time.monotonic()
-        text = f"{self._title} {done}/{total} {self._unit}" + (f" · {label}" if label else "")
+        text = f"{self._title} {done}/{total} {self._unit}" + (f" · {printable(label)}" if label else "")
         text += f" · {format_duration(left_s)} left" if left_s > 0 else ""
         if self._terminal:
             if now - self._begun >= AFTER_S:

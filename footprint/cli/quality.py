@@ -18,6 +18,8 @@ from footprint.cli.options import (
     ToOption,
     WhereOption,
     bounds_of,
+    loaded,
+    open_store,
     opened,
     print_rows,
     say,
@@ -44,8 +46,9 @@ def balance(
     from footprint.queries.aggregation_lag import pending_hosts
     from footprint.queries.energy_balance import COLUMNS, OPEN, energy_balance
 
-    facts, store = opened(config)
+    facts = loaded(config)
     bounds = bounds_of(facts, from_, to)
+    store = open_store(facts)
     rows = energy_balance(store, facts, *bounds)
     uplifts: dict[str, dict[str, Any]] = {}
     with store.read() as connection:
@@ -96,8 +99,9 @@ def coverage(
     from footprint.figures.coverage import device_coverage_seconds
     from footprint.figures.engine import open_result
 
-    facts, store = opened(config)
+    facts = loaded(config)
     query = parse_query(facts.timezone, group="host,device", every=every, from_=from_, to=to)
+    store = open_store(facts)
     rows: list[dict[str, Any]] = []
     with open_result(store, facts, query, now_us()) as result:
         if result is not None:
@@ -123,8 +127,9 @@ def splits(
     """
     from footprint.queries import split_diagnostics
 
-    facts, store = opened(config)
+    facts = loaded(config)
     bounds = bounds_of(facts, from_, to)
+    store = open_store(facts)
     rows = split_diagnostics.model_shares(store, *bounds) if shares else split_diagnostics.split_diagnostics(store, *bounds)
     columns = list(split_diagnostics.SHARE_COLUMNS if shares else split_diagnostics.COLUMNS)
     return print_rows(columns, rows, form, output, "no service with requests was placed on a device in the period")
@@ -165,8 +170,9 @@ def uncertainty(
     from footprint.figures import parse_query
     from footprint.queries.uncertainty_budget import COLUMNS, uncertainty_budget
 
-    facts, store = opened(config)
+    facts = loaded(config)
     query = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or ())
+    store = open_store(facts)
     rows = uncertainty_budget(store, facts, query, now_us())
     return print_rows([*query.group, *COLUMNS], rows, form, output, "no data in the period")
 

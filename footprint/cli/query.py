@@ -22,9 +22,12 @@ from footprint.cli.options import (
     ViewOption,
     WhereOption,
     bounds_of,
+    loaded,
+    open_store,
     opened,
     say,
 )
+from footprint.core.limits import printable
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -93,7 +96,7 @@ def _peak_memory(worker_bytes: int) -> str:
 
 def _progress(members: str, day: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{format_instant(day * US_PER_DAY)[:10]} {members}\x1b[K\r", end="", file=sys.stderr, flush=True)
+        print(f"\r{format_instant(day * US_PER_DAY)[:10]} {printable(members)}\x1b[K\r", end="", file=sys.stderr, flush=True)
 
 
 def query(
@@ -111,8 +114,9 @@ def query(
     """Energy, requests and emissions by period and group."""
     from footprint.figures import parse_query, run_query
 
-    facts, store = opened(config)
+    facts = loaded(config)
     query_ = parse_query(facts.timezone, group=group, every=every, from_=from_, to=to, where=where or (), view=view)
+    store = open_store(facts)
     result = run_query(store, facts, replace(query_, own_traffic=True), now_us())
     columns = [*result.columns, "demonstration"] if facts.demo else result.columns
     emit(columns, [{**row, "demonstration": True} for row in result.rows], form, output)
@@ -144,19 +148,19 @@ def _coverage(facts: Config, store: Store, from_us: int | None, to_us: int | Non
 
 def check(
     min_coverage: Annotated[float, typer.Option(min=0, max=1, help="Minimum coverage of the last seven days.")] = 0.95,
-    max_age_s: Annotated[int, typer.Option(min=1, help="Maximum age of the last reading, in seconds.")] = 600,
+    max_age_s: Annotated[int, typer.Option(min=1, help="Maximum age of the last reading of each host, in seconds.")] = 600,
     config: ConfigOption = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
     """Check freshness, coverage, balance and objectives; exit 6 if not met.
 
-    One line a check, for cron and CI. Days that wait to be computed are pending; the check fails once they wait for more than 15
+    One line a check, for cron and CI. Freshness is that of readings, never of requests: of each declared host, and of each other
+    host that has read in the last 30 days. Days that wait to be computed are pending; the check fails once they wait for more than 15
     minutes, because aggregation is then behind.
     """
     from footprint.calendar.slots import widen_to_slots
     from footprint.ledger.ledger_view import LedgerView
-    from footprint.queries.agent_liveness import host_liveness
     from footprint.queries.aggregation_lag import BEHIND_AFTER_S, pending_hosts, pending_s
     from footprint.queries.energy_balance import OPEN, energy_balance
     from footprint.queries.objectives import EXCEEDED, objective_statuses
@@ -169,17 +173,19 @@ def check(
         emit(["check", "value", "limit", "met"], [], form, output)
         say("no data yet")
         return Exit.NO_DATA
-    silent_us = [host.silent_us for host in host_liveness(store, facts, now)]  # readings alone: a request is no sign of a sensor
-    age_s = max(min(silent_us), 0) / US_PER_S if silent_us else None
+    ages_s = _reading_ages_s(store, facts, now)
     week_us, _ = widen_to_slots(now - 7 * US_PER_DAY, now, facts.timezone)
     coverage = _coverage(facts, store, week_us if extent[0] < week_us else None, None) if extent[1] > week_us else None
     rows: list[dict[str, Any]] = [
-        {
-            "check": "age of the last reading [s]",
-            "value": age_s,
-            "limit": max_age_s,
-            "met": age_s is not None and age_s <= max_age_s,
-        },
+        *(
+            {
+                "check": f"age of the last reading{f' of {host}' if host else ''} [s]",
+                "value": age_s,
+                "limit": max_age_s,
+                "met": age_s is not None and age_s <= max_age_s,
+            }
+            for host, age_s in ages_s.items()
+        ),
         {
             "check": "coverage of the last seven days",
             "value": coverage,
@@ -209,6 +215,18 @@ def check(
     if failed:
         raise CheckFailed(f"not met: {', '.join(failed)}")
     return Exit.OK
+
+
+def _reading_ages_s(store: Store, facts: Config, now: int) -> dict[str, float | None]:
+    """Age [s] of the last reading of each host that is declared or not retired; None if it has none. At least one entry."""
+    from footprint.queries.agent_liveness import RETIRED, host_liveness
+    from footprint.queries.agents import declared_hosts
+
+    ages: dict[str, float | None] = dict.fromkeys(sorted(declared_hosts(facts, now)))
+    for host in host_liveness(store, facts, now):
+        if host.host in ages or host.state != RETIRED:
+            ages[host.host] = max(host.silent_us, 0) / US_PER_S
+    return ages or {"": None}
 
 
 def unlogged(
@@ -255,8 +273,9 @@ def hosted(
     """
     from footprint.queries.hosted_models import COLUMNS, hosted_models
 
-    facts, store = opened(config)
+    facts = loaded(config)
     bounds = bounds_of(facts, from_, to)
+    store = open_store(facts)
     rows = hosted_models(store, facts, bounds[0], bounds[1], now_us())
     emit(list(COLUMNS), rows, form, output)
     if not rows:

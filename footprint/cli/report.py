@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from footprint.cli.exit_status import CheckFailed, Exit
+from footprint.cli.exit_status import CheckFailed, Exit, UsageError
 from footprint.cli.groups import command_group
 from footprint.cli.options import ConfigOption, FormatOption, Language, LanguageOption, OutputOption, opened, say
 from footprint.core.output_files import write_output
@@ -119,12 +119,11 @@ def list_(config: ConfigOption = None, form: FormatOption = Format.table, output
 @app.command("calendar")
 def calendar(config: ConfigOption = None, form: FormatOption = Format.table, output: OutputOption = None) -> int:
     """List announced and actual release dates."""
-    from footprint.editions.release_calendar import COLUMNS
-    from footprint.editions.release_calendar import release_rows as release_calendar
+    from footprint.editions.release_calendar import COLUMNS, calendar_of_store
     from footprint.editions.repository import published_editions
 
     facts, store = opened(config)
-    emit(list(COLUMNS), release_calendar(facts, published_editions(store), now_us()), form, output)
+    emit(list(COLUMNS), calendar_of_store(store, facts, published_editions(store), now_us()), form, output)
     return Exit.OK
 
 
@@ -213,6 +212,30 @@ def verify(
         more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
         raise CheckFailed(f"{published.name} differs: {', '.join(differ[:5])}{more}")
     say(f"{published.name}: identical")
+    return Exit.OK
+
+
+@app.command("withdraw")
+def withdraw(
+    edition: EditionArgument,
+    replace: Annotated[str, typer.Option("--replace", metavar="OLD", help="The name that it prints.")],
+    by: Annotated[str, typer.Option("--with", metavar="NEW", help="The name in its place.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; readers see it.")],
+    config: ConfigOption = None,
+) -> int:
+    """Take an edition that prints a name of a person off the server.
+
+    Its files are erased; its digests stay. Publish a corrected version next.
+    """
+    from footprint.editions.repository import published_edition
+    from footprint.editions.withdrawal import withdraw_edition
+
+    if not reason.strip():
+        raise UsageError("--reason must say why")
+    facts, store = opened(config)
+    published = published_edition(store, edition)
+    files = withdraw_edition(store, facts, published, replace, by, reason.strip(), now_us())
+    say(f"{published.name} is withdrawn: {files} files erased, their digests stay")
     return Exit.OK
 
 

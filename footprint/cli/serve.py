@@ -13,7 +13,7 @@ import typer
 
 from footprint.cli.exit_status import Exit, SensorUnavailable, UsageError
 from footprint.cli.groups import command_group
-from footprint.cli.options import ConfigOption, FormatOption, OutputOption, open_store, opened, say
+from footprint.cli.options import ConfigOption, FormatOption, OutputOption, loaded, open_store, opened, say
 from footprint.core.output_files import write_output
 from footprint.core.resources import data_path
 from footprint.core.table_output import Format, emit
@@ -37,56 +37,109 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
     return Exit.OK
 
 
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what each job did, too.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log problems alone.")]
+
+
 def serve(
     no_scheduler: Annotated[bool, typer.Option("--no-scheduler", help="Run as a replica that only reads.")] = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> int:
-    """Run the server: ingest, API, dashboard and scheduler."""
+    """Run the server: ingest, API, dashboard and scheduler.
+
+    SIGTERM ends it, with its worker processes, within seconds. A store of an earlier release is upgraded, after a backup, where
+    nothing else has it open.
+    """
     from footprint.api.app import build_application
     from footprint.server.main import serve as run_server
 
-    facts, store = opened(config)
-    _require_port(facts)
+    facts, store = _prepared(config, verbose, quiet)
+    _log_start(facts, store, scheduler=not no_scheduler)
     run_server(
-        facts, store, _file(config), build_application, scheduler=not no_scheduler, on_ready=lambda port: _greet(facts, port)
+        facts, store, _file(facts), build_application, scheduler=not no_scheduler, on_ready=lambda port: _greet(facts, port)
     )
     return Exit.OK
 
 
-def up(config: ConfigOption = None) -> int:
-    """Run the agent and the server on this machine."""
-    from footprint.api.app import build_application
-    from footprint.config import load_config
-    from footprint.server.main import serve as run_server
+def up(verbose: VerboseOption = False, quiet: QuietOption = False, config: ConfigOption = None) -> int:
+    """Run the agent and the server on this machine.
 
-    facts = load_config(config)
-    _require_port(facts)
-    store = open_store(facts)
+    SIGTERM ends both. A store of an earlier release is upgraded, after a backup, where nothing else has it open.
+    """
+    from footprint.api.app import build_application
+    from footprint.server.main import serve as run_server
+    from footprint.server.process_end import orderly_end
+
+    facts, store = _prepared(config, verbose, quiet)
+    _log_start(facts, store, scheduler=True)
     agent: list[subprocess.Popen[bytes]] = []
 
     def start_agent(port: int) -> None:
-        agent.append(_start_agent(facts, store, config, port))
+        agent.append(_start_agent(facts, store, port))
         _greet(facts, port)
 
-    try:
-        run_server(facts, store, _file(config), build_application, on_ready=start_agent)
-    finally:
-        for process in agent:
-            process.terminate()
-        for process in agent:
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        store.close()
+    with orderly_end():
+        try:
+            run_server(facts, store, _file(facts), build_application, on_ready=start_agent)
+        finally:
+            for process in agent:
+                process.terminate()
+            for process in agent:
+                try:
+                    process.wait(timeout=10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
     return Exit.OK
 
 
-def _file(config: str | None) -> str | None:
-    from footprint.config import find_config
+def _prepared(config_file: str | None, verbose: bool, quiet: bool) -> tuple[Config, Store]:
+    """Configuration and store of a server, with its log set up and its port free."""
+    import logging
 
-    path = find_config(config)
-    return None if path is None else str(path)
+    from footprint.server.logs import configure_logs
+
+    if verbose and quiet:
+        raise UsageError("--verbose and --quiet do not go together")
+    facts = loaded(config_file)
+    configure_logs(facts.log_form, logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    _require_port(facts)
+    return facts, _own_store(facts)
+
+
+def _own_store(facts: Config) -> Store:
+    """Open the store of a server: created where there is none, upgraded where it is of an earlier release."""
+    from footprint.cli.store import upgrade
+    from footprint.storage.database import StoreOutdated
+
+    try:
+        return open_store(facts, create=True)
+    except StoreOutdated:
+        upgrade(facts)
+        return open_store(facts, create=True)
+
+
+def _log_start(facts: Config, store: Store, *, scheduler: bool) -> None:
+    import logging
+
+    from footprint.access.authentication import access_mode
+    from footprint.core.version import VERSION
+
+    logging.getLogger("footprint.server").info(
+        "footprint %s, process %d: store %s%s; configuration %s; access %s; scheduler %s",
+        VERSION,
+        os.getpid(),
+        store.location,
+        " (demonstration)" if facts.demo else "",
+        facts.path.resolve() if facts.path else "none, defaults hold",
+        access_mode(facts),
+        "on" if scheduler else "off",
+    )
+
+
+def _file(facts: Config) -> str | None:
+    return None if facts.path is None else str(facts.path)
 
 
 def _greet(config: Config, port: int) -> None:
@@ -117,7 +170,7 @@ def _require_port(config: Config) -> None:
             ) from None
 
 
-def _start_agent(config: Config, store: Store, config_file: str | None, port: int) -> subprocess.Popen[bytes]:
+def _start_agent(config: Config, store: Store, port: int) -> subprocess.Popen[bytes]:
     """Start the agent's own program with the address of this server and the processes of the service."""
     host = str(config.agent.get("host") or socket.gethostname())
     base = config.path.resolve().parent if config.path else Path.cwd()
@@ -135,8 +188,8 @@ def _start_agent(config: Config, store: Store, config_file: str | None, port: in
     entries = ", ".join(f"'{entry}'" for entry in [*processes, f"footprint=pid:{os.getpid()}"])
     environment["FOOTPRINT_AGENT__PROCESSES"] = f"[{entries}]"
     command = [sys.executable, "-m", "collectors", "run", "--with-parent"]
-    if config_file:
-        command += ["--config", config_file]
+    if config.path:
+        command += ["--config", str(config.path)]
     return subprocess.Popen(command, env=environment)
 
 
@@ -168,7 +221,7 @@ def token_add(
     """
     from footprint.access.agent_tokens import add_token
 
-    _, store = opened(config)
+    _, store = opened(config, create=True)
     services = service or []
     print(add_token(store, host, now_us(), services))
     scope = "requests of all services" if "*" in services else ", ".join([*services, "and what runs on it"]) if services else ""
@@ -208,14 +261,27 @@ def token_revoke(host: str, config: ConfigOption = None) -> int:
 
 def doctor(config: ConfigOption = None) -> int:
     """Show what can be measured here, what cannot, and the remedy."""
-    facts, store = opened(config)
-    say(f"configuration: {facts.path or 'none found, defaults hold'}")
-    say(f"store: {store.engine.url!r} opens; {'demonstration' if facts.demo else 'real'} data")
-    say(f"figures of the last seven days: {_aggregation_state(facts, store)}")
+    facts = loaded(config)
+    say(f"configuration: {facts.path.resolve() if facts.path else 'none found, defaults hold'}")
+    _say_store_state(facts)
+    say(f"sealed days: {facts.sealed_url()}; editions: {facts.editions_url()}")
     command = [sys.executable, "-m", "collectors", "probe"]
     if facts.path:
         command += ["--config", str(facts.path)]
     return subprocess.run(command, check=False).returncode
+
+
+def _say_store_state(facts: Config) -> None:
+    """Say where the store is and what state it is in; a store that cannot be opened is no reason to measure nothing."""
+    from footprint.storage.database import StoreError
+
+    try:
+        store = open_store(facts)
+    except StoreError as error:
+        say(f"store: {error}")
+        return
+    say(f"store: {store.location} opens; {'demonstration' if facts.demo else 'real'} data")
+    say(f"figures of the last seven days: {_aggregation_state(facts, store)}")
 
 
 def _aggregation_state(facts: Config, store: Store) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,8 +11,9 @@ import typer
 
 from footprint.cli.exit_status import CheckFailed, Exit, UsageError
 from footprint.cli.options import ConfigOption, FormatOption, Language, LanguageOption, OutputOption, opened, say
+from footprint.core.limits import printable
 from footprint.core.output_files import write_output
-from footprint.core.table_output import Format, emit
+from footprint.core.table_output import Format, emit, json_text
 from footprint.core.timestamps import now_us
 
 PREVIEW_ROWS = 8  # rows of a level in the readable text
@@ -70,7 +70,7 @@ def trace(
         emit(list(chosen.columns), chosen.rows, form, output)
         say(f"sha256 of {len(chosen.rows)} rows: {chosen.sha256}")
     elif form is Format.json:
-        _write(output, json.dumps(provenance.trace_document(traced, levels, recomputed), ensure_ascii=False, indent=1) + "\n")
+        _write(output, json_text(provenance.trace_document(traced, levels, recomputed), indent=1) + "\n")
     elif form is Format.table:
         _write(output, _text(traced, levels))
     else:
@@ -117,4 +117,4 @@ def _text(traced: Any, levels: list[Any]) -> str:
     if len(levels) == 1:
         lines += ["", "  confidential: the rows behind it would tell it, and are not shown"]
     lines += ["", f"computed again: {traced.command} --verify", ""]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

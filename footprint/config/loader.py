@@ -59,7 +59,7 @@ SECTIONS: dict[str, set[str]] = {
     "organisation": {"name", "timezone", "zone", "demo"},
     "store": {"url", "sealed", "seal_after_days", "keep_days", "mirror", "signing_key"},
     "fleet": {"memory_mb", "scheduler", "workers"},
-    "server": {"bind", "port", "count_itself"},
+    "server": {"bind", "port", "log", "count_itself"},
     "agent": {
         "server",
         "token_file",
@@ -113,14 +113,16 @@ BLOCKS: dict[str, set[str]] = {
 
 
 def find_config(filename: str | None = None) -> Path | None:
-    """Find the configuration file: the given one, else of this folder, the user or the machine; None if there is none.
+    """Find the configuration file: the given one or that of FOOTPRINT_CONFIG, else of this folder, the user or the machine.
+
+    None if there is none.
 
     Raises
     ------
     ConfigError
         If the given file does not exist.
     """
-    if filename:
+    if filename := filename or os.environ.get("FOOTPRINT_CONFIG"):
         path = Path(filename)
         if not path.is_file():
             raise ConfigError(f"{path}: no such file; `footprint init` writes one")
@@ -178,6 +180,7 @@ def _config(document: Document, path: Path | None) -> Config:
         fleet_memory_mb=document.read_integer("fleet", "memory_mb", 256, 1),
         bind=document.read_text("server", "bind", "127.0.0.1"),
         port=document.read_integer("server", "port", 8050, 0, 65535),
+        log_form=document.read_choice("server", "log", ("text", "json"), "text"),
         count_itself=_count_itself(document),
         idle_policy=document.read_choice("attribution", "idle_policy", IDLE_POLICIES, "by-use"),
         window_s=_window(document),

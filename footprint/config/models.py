@@ -192,6 +192,7 @@ class Config:
     fleet_memory_mb: int = 256  # of the results of all tasks in flight [MiB]
     bind: str = "127.0.0.1"
     port: int = 8050
+    log_form: str = "text"  # of the server's log: text or json
     count_itself: bool = True  # whether the server stores its own requests
     demo: bool = False
     idle_policy: str = "by-use"

@@ -6,14 +6,17 @@ and addresses in the same log stay out. Standard library only, because agents us
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from footprint.core.limits import personal_name_fault
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
 
@@ -70,7 +73,8 @@ class Field:
 class FieldMap:
     """How to read the log of one program.
 
-    ``use_case`` holds rules, of which the first that finds a name counts. ``conditions`` holds fields with their required
+    ``use_case`` holds rules, of which the first that finds a name counts; what looks like an address, a token or an opaque id is
+    no name of a use case, and is counted in ``personal_names`` without its text. ``conditions`` holds fields with their required
     value (empty: any value): rows that do not meet all of them are not requests.
     """
 
@@ -79,6 +83,7 @@ class FieldMap:
     fields: Mapping[str, Field]
     use_case: tuple[Field, ...] = ()
     conditions: tuple[tuple[Field, str], ...] = ()
+    personal_names: Counter[str] = dataclasses.field(default_factory=Counter, compare=False)  # use cases not taken, by reason
     user: Field | None = None  # read only for distinct counts (footprint.core.user_counts), never stored
     team: Field | None = None
 
@@ -132,7 +137,7 @@ def _map(path: Path, document: dict[str, Any]) -> FieldMap:
     rules = tuple(_field(path, "use_case", spec) for spec in document.get("use_case", ()))
     conditions = tuple((_field(path, "keep", spec), str(spec.get("equals", ""))) for spec in document.get("keep", ()))
     users = {name: _field(path, f"users.{name}", spec) for name, spec in document.get("users", {}).items()}
-    return FieldMap(path.stem, file_format, fields, rules, conditions, users.get("user"), users.get("team"))
+    return FieldMap(path.stem, file_format, fields, rules, conditions, user=users.get("user"), team=users.get("team"))
 
 
 def _field(path: Path, column: str, spec: Any) -> Field:
@@ -191,9 +196,13 @@ def map_request(field_map: FieldMap, document: Mapping[str, Any]) -> dict[str, A
     row["use_case"] = ""
     for rule in field_map.use_case:
         value = value_at(rule, document)
-        if value is not None:
-            row["use_case"] = str(value)
-            break
+        if value is None:
+            continue
+        if fault := personal_name_fault(str(value)):
+            field_map.personal_names[fault] += 1
+            continue  # the request counts all the same
+        row["use_case"] = str(value)
+        break
     return row
 
 

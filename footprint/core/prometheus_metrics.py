@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import islice
 
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
@@ -104,9 +105,10 @@ def _exporter_metric(row: dict[str, str]) -> ExporterMetric:
     )
 
 
-def metrics_named(name: str) -> list[ExporterMetric]:
+@lru_cache(4096)
+def metrics_named(name: str) -> tuple[ExporterMetric, ...]:
     """Rows of the table for an exact metric name; empty if the name is unknown."""
-    return [metric for metric in exporter_metrics() if metric.name.fullmatch(name)]
+    return tuple(metric for metric in exporter_metrics() if metric.name.fullmatch(name))
 
 
 def series_host(labels: Mapping[str, str], host_label: str = "") -> str:
@@ -160,23 +162,43 @@ def update_counter(before: CorrectedCounter, raw_uj: int, at_us: int, metric: Ex
 
 
 Series = tuple[str, dict[str, str], float]
-_LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?")
-_LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
+MAX_SERIES = 20_000  # of wanted names in one exposition
+# Each expression is anchored and possessive: it reads a character once, so a line costs its length and no more.
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*+")
+_LABEL = re.compile(r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+(,|(?=\}))')
+_VALUE = re.compile(r"[ \t]*+([-+0-9.eEinfINFtyaA]++)(?:[ \t]++-?[0-9.]++)?[ \t]*+(?:#.*+)?")
+_ESCAPE = re.compile(r'\\[\\"n]')
 _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 
-def parse_exposition(text: str) -> Iterator[Series]:
-    """Name, labels and value of each sample of a Prometheus text; comments and malformed lines are skipped."""
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line.strip())
-        if match is None or line.startswith("#"):
-            continue
-        try:
-            value = float(match[3])
-        except ValueError:
-            continue
-        labels = {
-            name: re.sub(r'\\[\\"n]', lambda escape: _ESCAPES[escape[0]], quoted)
-            for name, quoted in _LABEL.findall(match[2] or "")
-        }
-        yield match[1], labels, value
+def parse_exposition(text: str, is_wanted: Callable[[str], object] = bool) -> Iterator[Series]:
+    """Name, labels and value of the samples of a Prometheus text whose name is wanted; malformed lines are skipped.
+
+    The name decides before the rest of a line is read. At most ``MAX_SERIES`` samples are given.
+    """
+    samples = (sample for line in text.split("\n") if (sample := _parse_sample(line.strip(" \t\r"), is_wanted)) is not None)
+    yield from islice(samples, MAX_SERIES)
+
+
+def _parse_sample(line: str, is_wanted: Callable[[str], object]) -> Series | None:
+    name = _NAME.match(line)
+    if name is None or not is_wanted(name[0]):
+        return None
+    labels: dict[str, str] = {}
+    position = name.end()
+    if line.startswith("{", position):
+        position += 1
+        while not line.startswith("}", position):
+            label = _LABEL.match(line, position)
+            if label is None:
+                return None
+            labels[label[1]] = _ESCAPE.sub(lambda escape: _ESCAPES[escape[0]], label[2])
+            position = label.end()
+        position += 1
+    elif not line.startswith((" ", "\t"), position):
+        return None
+    value = _VALUE.fullmatch(line, position)
+    try:
+        return None if value is None else (name[0], labels, float(value[1]))
+    except ValueError:
+        return None

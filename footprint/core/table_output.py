@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
@@ -11,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from footprint.core.csv_text import csv_text
+from footprint.core.limits import printable
 from footprint.core.output_files import write_output
 
 
@@ -27,7 +28,7 @@ def render(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format)
     """Encode a table; numbers in CSV and JSON are shortest round-trip decimals, None is empty."""
     if form is Format.json:
         document = {"columns": list(columns), "rows": [{name: row.get(name) for name in columns} for row in rows]}
-        return (json.dumps(document, ensure_ascii=False) + "\n").encode()
+        return (json_text(document) + "\n").encode()
     if form is Format.csv:
         return _csv(columns, rows)
     if form is Format.parquet:
@@ -35,17 +36,18 @@ def render(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format)
     return _text(columns, rows)
 
 
+def json_text(document: Any, indent: int | None = None) -> str:
+    """JSON in which control and bidi characters are escaped, so that a terminal shows it as it is."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    return "\n".join(line if printable(line) == line else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(line: str) -> str:
+    return "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in line)
+
+
 def _csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(["" if row.get(name) is None else _plain(row[name]) for name in columns])
-    return out.getvalue().encode()
-
-
-def _plain(value: Any) -> Any:
-    return repr(value) if isinstance(value, float) else value
+    return csv_text(columns, ([row.get(name) for name in columns] for row in rows)).encode()
 
 
 def _parquet(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
@@ -81,13 +83,15 @@ def _short(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return str(value)
+    return printable(str(value))
 
 
 def emit(columns: Sequence[str], rows: Sequence[dict[str, Any]], form: Format = Format.table, output: Path | None = None) -> None:
     """Write a table to standard output, or to a file that is replaced atomically."""
     data = render(columns, rows, form)
     if output is None or str(output) == "-":
+        if sys.stdout.isatty() and form is Format.csv:
+            data = "".join(printable(line) + "\n" for line in data.decode().splitlines()).encode()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from footprint.core.csv_text import csv_text
 from footprint.editions.document import Edition, Figure
 from footprint.editions.repository import PublishedEdition
 from footprint.editions.serialization import from_json
@@ -139,15 +138,9 @@ def _change(difference: Difference) -> float | None:
 
 def diff_csv(differences: Sequence[Difference]) -> bytes:
     """The diff CSV of a revision: shortest round-trip decimals, empty for None."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in difference_rows(differences):
-        writer.writerow({name: _csv_value(value) for name, value in row.items()})
-    return out.getvalue().encode()
+    rows = ([_csv_value(value) for value in row.values()] for row in difference_rows(differences))
+    return csv_text(COLUMNS, rows).encode()
 
 
 def _csv_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else repr(value) if isinstance(value, float) else value
+    return str(value).lower() if isinstance(value, bool) else value

@@ -38,6 +38,7 @@ from footprint.editions.repository import (
 )
 from footprint.editions.revision_evidence import Evidence, changes_between, evidence_of
 from footprint.editions.serialization import from_json, to_json
+from footprint.editions.withdrawal import withdrawal_of
 from footprint.ledger.minisign import sign
 from footprint.queries.aggregation_lag import pending_hosts
 from footprint.queries.energy_balance import OPEN
@@ -189,7 +190,18 @@ def publish_edition(
         check_publishable(draft, now_us, accepted)
         start, end = parsed_period.bounds_us(config.timezone)
         evidence = evidence_of(store, config.timezone, start, end, draft.edition.basis.method_version)
-        context = _next_context(config, draft, earlier, evidence, now_us, final=final, kind=kind, reason=reason, anyway=anyway)
+        context = _next_context(
+            config,
+            draft,
+            earlier,
+            evidence,
+            now_us,
+            final=final,
+            kind=kind,
+            reason=reason,
+            anyway=anyway,
+            replaces_withdrawn=bool(earlier) and bool(withdrawal_of(store, earlier[-1].name)),
+        )
         exposed = draft.data.suppression is not None and bool(draft.data.suppression.exposed)
         context = replace(context, accepted=accepted.strip() if exposed else "")
         edition, registry = build(replace(draft.data, context=context))
@@ -298,6 +310,7 @@ def _next_context(
     kind: str,
     reason: str,
     anyway: bool,
+    replaces_withdrawn: bool,
 ) -> ReleaseContext:
     """The context of the version to publish, after checking that it differs from the last one."""
     period = draft.data.period
@@ -311,11 +324,12 @@ def _next_context(
     if last.status in ("final", "revised"):
         status = "revised"
     becomes_final = status == "final" and last.status == "provisional"
-    if not changed_figures and not becomes_final:
+    if not changed_figures and not becomes_final and not replaces_withdrawn:
         raise NothingChanged(f"nothing changed since {last.name}: every figure is the same")
     if (
         changed_figures
         and not becomes_final
+        and not replaces_withdrawn
         and not anyway
         and not any(is_significant(difference) for difference in changed_figures)
     ):
@@ -326,7 +340,16 @@ def _next_context(
         )
     changes = changes_between(last.evidence, evidence)
     revision_kind = kind or ("major" if any(difference.cause == "method" for difference in changes) else "routine")
-    return replace(base, status=status, kind=revision_kind if changed_figures else "", changes=changes)
+    return replace(base, status=status, kind=revision_kind if changed_figures or replaces_withdrawn else "", changes=changes)
+
+
+def erase_drafts(config: Config) -> int:
+    """Erase the files of all drafts, which are written again from the ledger; return their number."""
+    files = edition_files(config)
+    drafts = [name for name in files.all_names() if name.startswith(f"{DRAFTS_FOLDER}/")]
+    for name in drafts:
+        files.erase(name)
+    return len(drafts)
 
 
 def write_due_draft(store: Store, config: Config, now_us: int, tell: Callable[[str], None]) -> str:

@@ -17,7 +17,7 @@ from footprint.editions.document import Text
 from footprint.editions.forms import phrases
 from footprint.editions.forms.html import MARK_HTML, SKIP, render_block, style_sheet
 from footprint.editions.forms.layout import Sheet, lay_out
-from footprint.editions.release_calendar import release_rows
+from footprint.editions.release_calendar import calendar_of_store
 from footprint.editions.repository import edition_files, edition_folder, published_editions
 from footprint.editions.serialization import from_json
 from footprint.editions.texts import long_period, tr
@@ -97,7 +97,8 @@ def render_pages(store: Store, config: Config, now_us: int) -> dict[str, bytes]:
             for edition in editions
         ]
         calendar: list[dict[str, Any]] = [
-            {**row, "announced": written(row["announced"], language)} for row in release_rows(config, editions, now_us)
+            {**row, "announced": written(row["announced"], language)}
+            for row in calendar_of_store(store, config, editions, now_us)
         ]
         latest_sheet = lay_out(latest, language) if latest is not None else None
         pages[language] = render_page(language, config.organisation, latest_sheet, versions, calendar, config.demo).encode()

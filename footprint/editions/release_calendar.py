@@ -10,6 +10,8 @@ from footprint.calendar.periods import Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import format_instant, from_datetime, to_datetime
 from footprint.editions.repository import PublishedEdition
+from footprint.ledger.ledger_view import LedgerView
+from footprint.storage.database import Store
 
 COLUMNS = ("period", "release", "announced", "edition", "released", "state")
 ANNOUNCED_PERIODS = 2  # announced ahead
@@ -28,11 +30,23 @@ def release_date(config: Config, period: Period, days: int) -> str:
     return to_datetime(release_us(config, period, days)).astimezone(config.timezone).date().isoformat()
 
 
-def release_rows(config: Config, published: Sequence[PublishedEdition], now_us: int) -> list[dict[str, Any]]:
-    """Rows by period and release, in order: announced, published, due or late."""
+def calendar_of_store(store: Store, config: Config, published: Sequence[PublishedEdition], now_us: int) -> list[dict[str, Any]]:
+    """Rows as of `release_rows`; a quarter that ended before the first datum of the store is not late, for nothing was due."""
+    with store.read() as connection:
+        extent = LedgerView(store, connection).extent_us()
+    return release_rows(config, published, now_us, now_us if extent is None else extent[0])
+
+
+def release_rows(
+    config: Config, published: Sequence[PublishedEdition], now_us: int, since_us: int | None = None
+) -> list[dict[str, Any]]:
+    """Rows by period and release, in order: announced, published, due or late; from the period of ``since_us`` on, if given."""
     current = period_at(now_us, config.timezone)
     quarters = [parse_period(edition.period) for edition in published if parse_period(edition.period).length == 3]
-    first = min([*quarters, current.shifted(-1)])
+    previous = current.shifted(-1)
+    if since_us is not None and previous.bounds_us(config.timezone)[1] <= since_us:
+        previous = current
+    first = min([*quarters, previous])
     last, rows = current.shifted(ANNOUNCED_PERIODS - 1), []
     period = first
     while period <= last:

@@ -12,6 +12,7 @@ from footprint.editions.publication import DIFF_FILE, draft_edition
 from footprint.editions.render import render_files
 from footprint.editions.repository import PublishedEdition, edition_files, edition_folder
 from footprint.editions.serialization import from_json, to_json
+from footprint.editions.withdrawal import withdrawal_of
 from footprint.storage.database import Store
 
 COLUMNS = ("what", "published", "found", "same")
@@ -20,6 +21,8 @@ MAX_FIGURE_ROWS = 20
 
 def verify(store: Store, config: Config, published: PublishedEdition, now_us: int) -> list[dict[str, Any]]:
     """Rows of the comparison: figures, basis, files."""
+    if reason := withdrawal_of(store, published.name):
+        return [_row("withdrawn", f"{len(published.files)} files", reason, same=True)]
     try:
         rebuilt = draft_edition(store, config, published.period, now_us, published.context)
     except NoData as error:

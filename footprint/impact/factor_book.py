@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from footprint.core.assumptions import assumption
+from footprint.core.csv_text import plain_text
 from footprint.core.estimate import Estimate
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
@@ -173,10 +175,20 @@ def parse_factors(lines: Iterable[str], name: str, bundle: str, *, imported_us: 
     factors = []
     for row in reader:
         try:
-            factors.append(replace(_parse_row(row, bundle), imported_us=imported_us, sha256=sha256))
+            factors.append(
+                replace(
+                    _parse_row({name: _plain_cell(cell) for name, cell in row.items()}, bundle),
+                    imported_us=imported_us,
+                    sha256=sha256,
+                )
+            )
         except (ValueError, TypeError) as error:
             raise BadFactor(f"{name}:{reader.line_num}: {error}") from None
     return factors
+
+
+def _plain_cell(cell: Any) -> Any:
+    return plain_text(cell) if isinstance(cell, str) else cell  # a row may have too many or too few cells
 
 
 def _parse_row(row: dict[str, str], bundle: str) -> Factor:

@@ -1,14 +1,15 @@
 """Sealing of closed days: rows go from SQL to Parquet files under a hash chain, and leave SQL after the retention period.
 
 A day of a source (readings of a host, requests of a service, events of the ledger) is sealed once no more rows are expected.
-Late rows become a supplement, a further part; no file is ever rewritten. Every step may be interrupted: a file without a link
+Late rows become a supplement, a further part. Only the replacement of a name (``name_replacement``) writes a file again, under a
+link that names both digests. Every step may be interrupted: a file without a link
 is written again with the same bytes, and a link without a row in SQL is adopted.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,7 @@ def seal(
         for day, state in days:
             if chain.state(day) != state:
                 _seal_day(store, archive, chain, source, day, state, now_us, summary)
-    summary.head = _add_head(store, archive, now_us, signing_key)
+    summary.head = add_head(store, archive, now_us, signing_key)
     for source, days in sources:
         for day, state in days:
             if source_kind(source) != EVENTS and day <= now_us // US_PER_DAY - keep_days:
@@ -108,7 +109,7 @@ class _LinkChain:
             rows = connection.execute(select(target).where(target.c.source == source).order_by(target.c.seq)).all()
         self.rows: list[dict[str, Any]] = [dict(row._mapping) for row in rows]
         for number, link, raw in archive.links(source, len(self.rows)):
-            self._append(chain_row(link, number, sha256_of(raw)))
+            self._append(chain_row(link, number, sha256_of(raw)), link)
             summary.adopted += 1
 
     def state(self, day: int) -> str:
@@ -124,11 +125,12 @@ class _LinkChain:
         number = len(self.rows)
         raw = canonical_json({**link, "seq": number, "previous": self.rows[-1]["link"] if self.rows else ""})
         self.archive.write(link_name(self.source, number), raw)
-        self._append(chain_row(json.loads(raw), number, sha256_of(raw)))
+        self._append(chain_row(json.loads(raw), number, sha256_of(raw)), link)
 
-    def _append(self, row: dict[str, Any]) -> None:
+    def _append(self, row: dict[str, Any], link: Mapping[str, Any]) -> None:
         with self.store.begin() as connection:
             self.store.insert_new(connection, schema.Sealed, [row])
+            drop_replaced(connection, self.source, link)
         self.rows.append(row)
 
 
@@ -148,8 +150,16 @@ def chain_row(link: dict[str, Any], number: int, link_sha: str) -> dict[str, Any
         "first_us": link.get("first_us", 0),
         "last_us": link.get("last_us", -1),
         "batches": json.dumps(link.get("batches", [])),
-        "retired": bool(link.get("erased")),
+        "retired": bool(link.get("retired", link.get("erased"))),
     }
+
+
+def drop_replaced(connection: Connection, source: str, link: Mapping[str, Any]) -> None:
+    """Take the file that a link replaces by another one out of SQL."""
+    if link.get("erased") and link.get("file"):
+        target = table(schema.Sealed)
+        is_replaced = (target.c.source == source) & (target.c.file == link["erased"])
+        connection.execute(update(target).where(is_replaced).values(file=""))
 
 
 def _seal_day(
@@ -306,7 +316,7 @@ def to_tuples(rows: Any) -> list[tuple[Any, ...]]:
     return list(zip(*(column.to_pylist() for column in rows.columns), strict=True)) if rows.num_rows else []
 
 
-def _add_head(store: Store, archive: ObjectStore, now_us: int, signing_key: str) -> str:
+def add_head(store: Store, archive: ObjectStore, now_us: int, signing_key: str) -> str:
     """Write a head over the chains of all sources, unless the last head is current; return the sha256 of the last."""
     target = table(schema.Sealed)
     with store.read() as connection:

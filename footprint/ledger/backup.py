@@ -6,8 +6,11 @@ one read transaction.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Column, Connection, Table, func, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, func, select, text
 from sqlmodel import SQLModel
 
 from footprint.core.records import FootprintError
@@ -42,18 +45,59 @@ def _tables() -> list[Table]:
     return [SQLModel.metadata.tables[name] for name in sorted(SQLModel.metadata.tables) if name != schema.Session.__tablename__]
 
 
-def backup(store: Store, path: Path, now_us: int) -> dict[str, int]:
-    """Write a backup atomically and return the number of rows by table."""
-    partial = path.with_name(path.name + ".part")
-    manifest: dict[str, Any] = {"schema": SCHEMA_VERSION, "at_us": now_us, "tables": {}}
-    with store.read() as connection, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-        for target in _tables():
-            raw, rows = _pack_table(connection, target)
-            archive.writestr(f"{target.name}.parquet", raw)
-            manifest["tables"][target.name] = {"rows": rows, "sha256": sha256_of(raw)}
-        archive.writestr(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1))
-    partial.replace(path)
+def _tables_of_release(connection: Connection, revision: str) -> list[Table]:
+    """Tables of a store; of one of an earlier release as they are, so that this release can restore the backup."""
+    if revision == SCHEMA_VERSION:
+        return _tables()
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return [metadata.tables[name] for name in sorted(metadata.tables) if name != "alembic_version"]
+
+
+def backup(store: Store, path: Path, now_us: int, *, replace: bool = False) -> dict[str, int]:
+    """Write a backup that only its owner can read, and return the number of rows by table.
+
+    The file has its name only once it is whole. A file of that name is kept unless ``replace`` is set.
+
+    Raises
+    ------
+    BackupError
+        If the file exists, or cannot be written.
+    """
+    if path.exists() and not replace:
+        raise _exists(path)
+    revision, _ = store.stored_revision()
+    manifest: dict[str, Any] = {"schema": revision, "at_us": now_us, "tables": {}}
+    try:
+        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
+    except OSError as error:
+        raise BackupError(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            with store.read() as connection, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for target in _tables_of_release(connection, revision):
+                    raw, rows = _pack_table(connection, target)
+                    archive.writestr(f"{target.name}.parquet", raw)
+                    manifest["tables"][target.name] = {"rows": rows, "sha256": sha256_of(raw)}
+                archive.writestr(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            os.replace(partial, path)
+        else:
+            os.link(partial, path)  # unlike a renaming, it fails where another process was faster
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise BackupError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
     return {name: entry["rows"] for name, entry in manifest["tables"].items()}
+
+
+def _exists(path: Path) -> BackupError:
+    return BackupError(f"{path} exists and is left as it is; name another file, or replace it with --force")
 
 
 def _pack_table(connection: Connection, target: Table) -> tuple[bytes, int]:

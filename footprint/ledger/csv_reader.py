@@ -14,8 +14,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from footprint.core.csv_text import MARK, plain_text
 from footprint.core.limits import MAX_LINE_BYTES, Reject, RejectList
 from footprint.ledger.line_reader import LineChunks
 from footprint.ledger.record_batch import CHUNK_BYTES, RecordBatch, UnreadableFile, is_wanted, line_numbers
@@ -132,8 +134,15 @@ def _parse_at_once(header: _Header, number: int, data: bytes, rejects: RejectLis
         return None
     if table.num_rows != rows:
         return None
-    columns = {name: _single_chunk(table.column(str(index))) for name, index in header.columns.items()}
+    columns = {name: _plain_texts(_single_chunk(table.column(str(index)))) for name, index in header.columns.items()}
     return RecordBatch(columns, line_numbers(number, rows), rejects)
+
+
+def _plain_texts(column: pa.Array) -> pa.Array:
+    """A column without the apostrophes by which this project's own CSV keeps names from being formulas."""
+    if not pc.any(pc.starts_with(column, MARK)).as_py():
+        return column
+    return pa.array([plain_text(cell) for cell in column.to_pylist()], pa.string())
 
 
 def _single_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -203,5 +212,7 @@ def _parse_cells(text: str) -> list[str] | None:
 
 
 def _to_batch(header: _Header, rows: list[list[str]], row_lines: list[int], rejects: RejectList) -> RecordBatch:
-    columns = {name: pa.array([cells[index] for cells in rows], pa.string()) for name, index in header.columns.items()}
+    columns = {
+        name: _plain_texts(pa.array([cells[index] for cells in rows], pa.string())) for name, index in header.columns.items()
+    }
     return RecordBatch(columns, np.array(row_lines, dtype=np.int64), rejects)

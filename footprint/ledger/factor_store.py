@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import hashlib
 import io
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import insert, select
 
+from footprint.core.csv_text import csv_line
 from footprint.impact.factor_book import COLUMNS, BadFactor, Factor, FactorBook, parse_factors, shipped_book
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -76,9 +76,7 @@ def import_factors(store: Store, path: str, bundle: str | None, now_us: int) -> 
 
 
 def _to_csv_line(factor: Factor) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow([_text(getattr(factor, name)) for name in COLUMNS])
-    return out.getvalue()
+    return csv_line(_text(getattr(factor, name)) for name in COLUMNS)
 
 
 def _text(value: object) -> str:
@@ -99,7 +97,7 @@ def stored_factors(store: Store) -> list[Factor]:
     return factors
 
 
-def load_factor_book(store: Store) -> FactorBook:
+def load_factor_book(store: Store | None) -> FactorBook:
     """The factor book of a store: shipped and imported factors; imported ones win for the same period."""
-    imported = stored_factors(store)
+    imported = [] if store is None else stored_factors(store)
     return FactorBook([*shipped_book().factors, *imported]) if imported else shipped_book()

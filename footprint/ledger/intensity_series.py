@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from footprint.attribution.array_types import Floats, Ints
+from footprint.core.limits import printable
 from footprint.core.prometheus_metrics import SourceUnavailable
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import BadTimestamp, parse_instant
@@ -34,26 +36,28 @@ class BadSeries(FootprintError):
     """A series file that cannot be read; the message names the line."""
 
 
-def http_getter(url: str) -> Get:
+def http_getter(url: str, *, has_key: bool = False) -> Get:
     """HTTP client of one server: a function that returns status, headers in lower case and body.
 
     Raises
     ------
-    TimeoutError, OSError
-        From the returned function, if the response is missing or incomplete.
+    InsecureAddress
+        If a key would go to it in clear.
+    OSError
+        From the returned function, if the response is missing, incomplete, a redirect or too large.
     """
     import httpx  # noqa: PLC0415 - an extra
 
-    client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S)
+    from footprint.core.outgoing_http import BoundedClient  # noqa: PLC0415 - needs httpx
+
+    client = BoundedClient(url, is_secret=has_key, total_s=TIMEOUT_S)
 
     def get(request: SourceRequest) -> tuple[int, dict[str, str], bytes]:
         try:
-            response = client.get(request.path, params=request.parameters, headers=request.headers)
-        except httpx.TimeoutException as error:
-            raise TimeoutError(str(error) or "timed out") from None
-        except httpx.HTTPError as failure:
-            raise OSError(str(failure)) from None
-        return response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content
+            answer = client.request("GET", request.path, parameters=request.parameters, headers=request.headers)
+        except httpx.HTTPError as error:
+            raise OSError(str(error) or type(error).__name__) from None
+        return answer.status, dict(answer.headers), answer.content
 
     return get
 
@@ -85,7 +89,7 @@ def fetch_series(
         raise SourceUnavailable(f"{name} knows {', '.join(source.zones)} only, not {zone}")
     if source.key_variable and not key:
         raise SourceUnavailable(f"{name} asks for a key: set {source.key_variable}, or --key-file")
-    send = get or http_getter(url or source.url)
+    send = get or http_getter(url or source.url, has_key=bool(key))
     start_us = from_us if from_us is not None else (_last_start_us(store, name, zone) or to_us - US_PER_DAY)
     changed = 0
     while start_us < to_us:
@@ -108,22 +112,24 @@ def _fetch_samples(
         wait_s = float(2**attempt)
         try:
             status, headers, body = send(request)
-        except OSError as error:  # TimeoutError is one
+        except OSError as error:
             problem = str(error)
         else:
             if status == 200:
                 try:
                     # Ignore the content type: the body is JSON or it is not.
                     return source.parse_response(json.loads(body))
-                except ValueError:
+                except (ValueError, RecursionError):
                     problem = f"{len(body)} bytes that are not JSON"
+                except (AttributeError, KeyError, TypeError):
+                    raise SourceUnavailable(f"{source.name}: the answer does not have the documented form") from None
                 except BadAnswer as error:
                     raise SourceUnavailable(f"{source.name}: {error}") from None
             elif status == 429 or status >= 500:
                 problem = f"status {status}"
                 wait_s = _retry_after(headers.get("retry-after"), wait_s)
             else:
-                raise SourceUnavailable(f"{source.name}: status {status}: {body[:200].decode('utf-8', 'replace')}")
+                raise SourceUnavailable(f"{source.name}: status {status}: {printable(body[:200].decode('utf-8', 'replace'))}")
         if attempt + 1 < MAX_ATTEMPTS:
             sleep(min(wait_s, MAX_WAIT_S))
     raise SourceUnavailable(f"{source.name}: {problem}, {MAX_ATTEMPTS} times; earlier samples stay stored, try again later")
@@ -131,9 +137,10 @@ def _fetch_samples(
 
 def _retry_after(text: str | None, default_s: float) -> float:
     try:
-        return max(float(text or default_s), 0.0)
+        wait_s = float(text or default_s)
     except ValueError:
         return default_s
+    return max(wait_s, 0.0) if math.isfinite(wait_s) else default_s
 
 
 def read_series(path: str) -> list[IntensitySample]:

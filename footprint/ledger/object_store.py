@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import fsspec
 
+from footprint.core.limits import insecure_url_fault, is_loopback_url
 from footprint.core.output_files import create_folder
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import share_file
@@ -41,6 +42,8 @@ class ObjectStore:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise ObjectStoreError(f"{setting} = {url!r} cannot be used: {error}") from None
+        if fault := _insecure_storage_fault(url, self._files):
+            raise ObjectStoreError(f"{setting} = {url!r} cannot be used: {fault}")
         self._local = not isinstance(self._files.protocol, str) and "file" in self._files.protocol
 
     def _path(self, name: str) -> str:
@@ -140,6 +143,19 @@ class ObjectStore:
                 copy.mkdir()
             yield copy
             shutil.rmtree(copy, ignore_errors=True)
+
+
+def _insecure_storage_fault(url: str, files: Any) -> str:
+    """Why a storage may not be used: it sends keys and days in clear, or checks no certificate."""
+    if url.startswith(("http://", "ftp://")):
+        return insecure_url_fault(url)
+    client = getattr(files, "client_kwargs", None) or {}
+    endpoint = getattr(files, "endpoint_url", None) or client.get("endpoint_url") or ""
+    if client.get("verify") is False:
+        return "its certificate would not be checked (verify = false in the settings of fsspec)"
+    if getattr(files, "use_ssl", True) is False and not is_loopback_url(endpoint):
+        return "it would be used without TLS (use_ssl = false in the settings of fsspec)"
+    return insecure_url_fault(endpoint) if endpoint else ""
 
 
 def folder_name(source: str) -> str:

@@ -7,14 +7,18 @@ ledger ends, so that a backfill can be stopped and resumed, in any consecutive p
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
+from footprint.core.limits import printable
 from footprint.core.prometheus_metrics import (
     CorrectedCounter,
     ExporterMetric,
@@ -47,20 +51,37 @@ class _DeviceSamples:
 
 
 def http_fetcher(url: str) -> Fetch:
-    """HTTP client of one server: a function of API path and parameters that returns the body."""
+    """HTTP client of one server: a function of API path and parameters that returns the body.
+
+    Raises
+    ------
+    InsecureAddress
+        If the address holds a password that would travel in clear.
+    SourceUnavailable
+        From the returned function, if there is no answer within the limits.
+    """
     import httpx  # noqa: PLC0415 - an extra
 
-    client = httpx.Client(base_url=url.rstrip("/"), timeout=60)
+    from footprint.core.outgoing_http import BoundedClient  # noqa: PLC0415 - needs httpx
+
+    client = BoundedClient(url, is_secret="@" in url)
+    address = without_credentials(url)
 
     def fetch(path: str, parameters: dict[str, str]) -> bytes:
         try:
-            response = client.get(path, params=parameters)
-            response.raise_for_status()
+            answer = client.request("GET", path, parameters=parameters)
         except httpx.HTTPError as error:
-            raise SourceUnavailable(f"{url}: {error}") from None
-        return response.content
+            raise SourceUnavailable(f"{address}: {error or type(error).__name__}") from None
+        if answer.status != HTTPStatus.OK:
+            raise SourceUnavailable(f"{address}: status {answer.status}")
+        return answer.content
 
     return fetch
+
+
+def without_credentials(url: str) -> str:
+    """A URL without the user and the password before its host."""
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 def import_prometheus(
@@ -98,25 +119,38 @@ def import_prometheus(
                 if len(readings):
                     yield readings, streams.resolve(readings.streams)
 
-    name = f"{url} {format_instant(from_us)}/{format_instant(to_us)}"
+    name = f"{without_credentials(url)} {format_instant(from_us)}/{format_instant(to_us)}"
     return import_readings(store, name, readings_and_ids(), now_us)
 
 
 def _fetch_json(send: Fetch, path: str, parameters: dict[str, str]) -> Any:
     try:
         answer = json.loads(send(path, parameters))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SourceUnavailable(f"{path}: the answer is not JSON") from None
     if not isinstance(answer, dict) or answer.get("status") != "success":
-        raise SourceUnavailable(f"{path}: {answer.get('error', 'no success') if isinstance(answer, dict) else 'no object'}")
-    return answer["data"]
+        problem = str(answer.get("error", "no success")) if isinstance(answer, dict) else "no object"
+        raise SourceUnavailable(f"{path}: {printable(problem)[:200]}")
+    return answer.get("data")
+
+
+@contextmanager
+def _documented_form(path: str) -> Iterator[None]:
+    """Turn a value of another type than the API documents into an error that names the path."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
+        raise SourceUnavailable(f"{path}: the answer does not have the documented form") from None
 
 
 def metric_names(send: Fetch, from_us: int, to_us: int, exporter: str) -> list[str]:
     """Supported metrics that the server has."""
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
-    names = _fetch_json(send, "/api/v1/label/__name__/values", window)
-    return [name for name in sorted(names) if any(not exporter or metric.exporter == exporter for metric in metrics_named(name))]
+    path = "/api/v1/label/__name__/values"
+    names = _fetch_json(send, path, window)
+    with _documented_form(path):
+        names = sorted(name for name in names if isinstance(name, str))
+    return [name for name in names if any(not exporter or metric.exporter == exporter for metric in metrics_named(name))]
 
 
 def _exporters_by_host(
@@ -125,7 +159,10 @@ def _exporters_by_host(
     exporters: dict[tuple[str, str], set[str]] = defaultdict(set)
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     for name in names:
-        for labels in _fetch_json(send, "/api/v1/series", {"match[]": name} | window):
+        series = _fetch_json(send, "/api/v1/series", {"match[]": name} | window)
+        with _documented_form("/api/v1/series"):
+            labels_of_series = [_labels(labels) for labels in series]
+        for labels in labels_of_series:
             for metric in metrics_named(name):
                 if metric.device_of(labels) and (not exporter or metric.exporter == exporter):
                     exporters[series_host(labels, host_label), metric.group].add(metric.exporter)
@@ -155,6 +192,11 @@ def _devices(
     return devices
 
 
+def _labels(value: Any) -> dict[str, str]:
+    """Labels of a series, all of them texts."""
+    return {str(name): str(text) for name, text in value.items()}
+
+
 def fetch_samples(send: Fetch, name: str, start_us: int, end_us: int) -> Iterator[tuple[dict[str, str], list[tuple[int, float]]]]:
     """(labels, raw samples in order) of each series of a metric over [start, end)."""
     samples_of_series: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = defaultdict(list)
@@ -162,12 +204,14 @@ def fetch_samples(send: Fetch, name: str, start_us: int, end_us: int) -> Iterato
         close_us = min(begin_us + CHUNK_US, end_us)
         seconds = -(-(close_us - begin_us) // US_PER_S)
         query = {"query": f"{name}[{seconds}s]", "time": repr((close_us - 1) / US_PER_S)}
-        for series in _fetch_json(send, "/api/v1/query", query)["result"]:
-            parsed = ((round(float(at_s) * US_PER_S), float(text)) for at_s, text in series["values"])
-            # A server may treat the window as closed at both ends.
-            samples_of_series[tuple(sorted(series["metric"].items()))] += [
-                sample for sample in parsed if begin_us <= sample[0] < close_us
-            ]
+        answer = _fetch_json(send, "/api/v1/query", query)
+        with _documented_form("/api/v1/query"):
+            for series in answer["result"]:
+                parsed = ((round(float(at_s) * US_PER_S), float(text)) for at_s, text in series["values"])
+                # A server may treat the window as closed at both ends.
+                samples_of_series[tuple(sorted(_labels(series["metric"]).items()))] += [
+                    sample for sample in parsed if begin_us <= sample[0] < close_us
+                ]
     yield from ((dict(labels), values) for labels, values in samples_of_series.items())
 
 

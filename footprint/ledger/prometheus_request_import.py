@@ -16,11 +16,11 @@ import numpy as np
 
 from footprint.config import Config
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
-from footprint.core.limits import Reject
+from footprint.core.limits import Reject, personal_name_fault
 from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
 from footprint.core.records import RequestRecord
 from footprint.ledger.importers import ImportResult, import_request_records
-from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names
+from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names, without_credentials
 from footprint.ledger.request_file import UNKNOWN_USE_CASE
 from footprint.storage.database import Store
 
@@ -67,7 +67,7 @@ def import_gateway_counters(
     ]
     accepted = [line for line, record in enumerate(records) if record.service != OWN_SERVICE]
     return import_request_records(
-        store, f"{url} gateways", [records[line] for line in accepted], lines[accepted], now_us, rejects
+        store, f"{without_credentials(url)} gateways", [records[line] for line in accepted], lines[accepted], now_us, rejects
     )
 
 
@@ -82,7 +82,8 @@ def _add(
     gateway.scrapes.update(at_us for at_us, _ in points)
     if metric.where is not None and not metric.where[1].fullmatch(labels.get(metric.where[0], "")):
         return
-    use_case = next((labels[name] for name in metric.identity if labels.get(name) not in (None, "", "None")), UNKNOWN_USE_CASE)
+    names = (labels[name] for name in metric.identity if labels.get(name) not in (None, "", "None"))
+    use_case = next((name for name in names if not personal_name_fault(name)), UNKNOWN_USE_CASE)
     model_and_use_case = labels.get("requested_model", ""), use_case
     values = [(at_us, round(value)) for at_us, value in points]
     gateway.series.append((model_and_use_case, metric.quantity.removeprefix(REQUEST_QUANTITY_PREFIX), values))

@@ -93,7 +93,7 @@ RULES: tuple[RetentionRule, ...] = (
     ),
     RetentionRule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
     RetentionRule(
-        ("batch", "event", "sealed", "job", "meta", "name", "dirty_day", "compared_host"),
+        ("batch", "event", "sealed", "job", "meta", "name", "dirty_day", "compared_host", "refusal"),
         (
             "ce qui arriva au registre lui-même : lots, retraits, réglages",
             "what happened to the ledger itself: batches, withdrawals, settings",

@@ -55,18 +55,19 @@ def verify(folder: Path) -> tuple[list[str], list[str]]:
     faults: list[str] = []
     notes: list[str] = []
     expected_sha256: dict[str, str] = {}  # file -> sha256 in its link
-    erased: set[str] = set()
+    erased: dict[str, str] = {}  # file -> what a later link says of it
     hashes_by_source: dict[str, list[str]] = {}
     for source in sorted(path for path in (folder / "chains").glob("*") if path.is_dir()):
         hashes, links = _check_chain(source, faults)
         hashes_by_source[source.name] = hashes
         for link in links:
             if link.get("erased"):
-                erased.add(str(link["erased"]))
-            elif link.get("file"):  # a part without a file records a withdrawal
+                is_replaced = bool(link.get("file"))
+                erased[str(link["erased"])] = f"replaced by {link['file']}" if is_replaced else "erased by a rule of retention"
+            if link.get("file"):  # a part without a file records a withdrawal
                 expected_sha256[str(link["file"])] = str(link["sha256"])
     for name, expected in sorted(expected_sha256.items()):
-        _check_file(folder, name, expected, name in erased, faults, notes)
+        _check_file(folder, name, expected, erased.get(name, ""), faults, notes)
     for path in sorted((folder / "days").rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in expected_sha256:
@@ -118,11 +119,11 @@ def _json_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-def _check_file(folder: Path, name: str, expected: str, erased: bool, faults: list[str], notes: list[str]) -> None:
+def _check_file(folder: Path, name: str, expected: str, erased: str, faults: list[str], notes: list[str]) -> None:
     path = folder / name
     if not path.is_file():
         if erased:
-            notes.append(f"{name}: erased by a rule of retention; its sha256 stays in the chain")
+            notes.append(f"{name}: {erased}; its sha256 stays in the chain")
         else:
             faults.append(f"{name}: deleted")
         return

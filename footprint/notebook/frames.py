@@ -21,7 +21,7 @@ from footprint.queries import factor_diff, split_diagnostics, uncertainty_budget
 from footprint.queries import raw_readings as raw_readings_query
 from footprint.queries import sensitivity as sensitivity_query
 from footprint.queries.methods import METHODS
-from footprint.storage.database import Store
+from footprint.storage.database import Opening, Store
 
 _UNITS = {"sci_g_per_request": "gCO2e/request", "coverage": "1", "share_of_variance": "1", "value": ""}
 _SUFFIXES = (
@@ -175,7 +175,7 @@ def factors_diff(file: str, *, config: str | None = None) -> pd.DataFrame:
 def open_configured_store(config: str | None) -> Iterator[tuple[Store, Config]]:
     """Open the store of a configuration; yields store and configuration."""
     facts = load_config(config)
-    store = Store(facts.store_url, demo=facts.demo)
+    store = Store(facts.store_url, demo=facts.demo, opening=Opening.existing)
     try:
         yield store, facts
     finally:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
+from footprint.core.limits import printable
 from footprint.core.records import BadLine, ContextReading, EnergyReading, FootprintError, from_line, grade_of
 from footprint.core.units import J_PER_KWH, US_PER_S
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -31,6 +35,7 @@ STARTUP_TIMEOUT_S = 20
 POLL_INTERVAL_S = 1 / 20
 COLUMNS = ("device", "component", "source", "energy_j", "energy_low_j", "energy_high_j", "idle_w", "above_idle_j", "quality")
 TOTAL = "(total)"
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _QUALITY = {"counter": "A", "power": "A", "modelled": "B", "estimate": "C"}
 
 
@@ -216,7 +221,10 @@ def measure(name: str = "measured", *, baseline_s: float = BASELINE_S) -> Iterat
 
 
 def measure_command(command: Sequence[str], *, baseline_s: float = BASELINE_S) -> tuple[Measurement, int]:
-    """Measure a command; return the measurement and the exit status (127 if there is no such program).
+    """Measure a command; return the measurement and the exit status that a shell would give.
+
+    128 + n after signal n; 127 if there is no such program, 126 if it cannot be started. Signals that end a program are passed
+    on to the command, so that its measurement is complete.
 
     Raises
     ------
@@ -224,12 +232,38 @@ def measure_command(command: Sequence[str], *, baseline_s: float = BASELINE_S) -
         If no sensor can be read here; the command does not run then.
     """
     with measure(" ".join(command)[:80], baseline_s=baseline_s) as measurement:
-        try:
-            status = subprocess.run(list(command), check=False).returncode
-        except OSError as bad:
-            print(f"footprint: {command[0]}: {bad.strerror}", file=sys.stderr)
-            status = 127
+        status = _run(list(command))
     return measurement, status
+
+
+def _run(command: list[str]) -> int:
+    try:
+        process = subprocess.Popen(command)
+    except OSError as bad:
+        print(f"footprint: {printable(command[0])}: {bad.strerror}", file=sys.stderr)
+        return 127 if isinstance(bad, FileNotFoundError) else 126
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if number != signal.SIGINT or not _is_foreground():  # Ctrl-C reaches the command by itself
+            process.send_signal(number)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.signal(number, pass_on) for number in _PASSED_ON} if is_main else {}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
+def _is_foreground() -> bool:
+    """Whether a terminal sends its Ctrl-C to this process and those that it started."""
+    try:
+        with open("/dev/tty", "rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen[bytes]:
@@ -245,7 +279,7 @@ def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen
     }
     command = [sys.executable, "-m", "collectors", "run", "--with-parent"]
     with (folder / "agent.log").open("wb") as log:
-        return subprocess.Popen(command, env=environment, cwd=folder, stderr=log)
+        return subprocess.Popen(command, env=environment, cwd=folder, stderr=log, start_new_session=True)  # no Ctrl-C
 
 
 def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:

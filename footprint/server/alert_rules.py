@@ -10,7 +10,7 @@ from footprint.config import Config
 from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.editions.publication import DRAFTS_FOLDER
-from footprint.editions.release_calendar import release_rows
+from footprint.editions.release_calendar import calendar_of_store
 from footprint.editions.repository import PublishedEdition, edition_files, edition_folder, published_editions
 from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
@@ -171,7 +171,7 @@ def released_editions(store: Store, config: Config, now_us: int) -> Iterator[Ale
 def late_releases(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
     """Releases that missed their announced date, of periods with an edition or a draft."""
     published, stored_files = published_editions(store), edition_files(config)
-    for row in release_rows(config, published, now_us):
+    for row in calendar_of_store(store, config, published, now_us):
         period, due = row["period"], parse_instant(row["announced"])
         has_editions = bool(published) or stored_files.exists(f"{DRAFTS_FOLDER}/{period}/report.json")
         if row["state"] != "late" or not has_editions or now_us - due > MAX_NEWS_AGE_US:

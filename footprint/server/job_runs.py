@@ -5,22 +5,28 @@ Whether a job is due follows from the store: a missed night is caught up, and on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from footprint.config import Config
 from footprint.core.timestamps import now_us as clock_us
 from footprint.core.units import US_PER_S
 from footprint.storage import schema
-from footprint.storage.database import Store, table
+from footprint.storage.database import Store, database_message, table
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
 ALERT_JOB = "announce"  # the job that sends alerts; an alert of its own failure could not be sent
 MAX_RUNS = 100  # of each job
+MAX_MESSAGE_CHARACTERS = 2000
+CUT_OFF = "cut off"  # of a run whose process ended before it did
 PROGRESS_INTERVAL_US = 5 * US_PER_S  # between two records of progress
+
+LOCKS = {"compare": "aggregate"}  # of jobs that share the lock of another
 
 ReportProgress = Callable[[str], None]
 
@@ -29,14 +35,18 @@ ReportProgress = Callable[[str], None]
 class JobKind:
     """Job with its interval and its function ``run``, which returns the message of the run.
 
-    Jobs with the same ``lock`` (default: the job's name) never run at the same time.
+    Jobs with the same ``lock`` never run at the same time.
     """
 
     name: str
     interval_s: int
     run: Callable[[Store, Config, int, ReportProgress], str]
     is_enabled: Callable[[Config], bool] = lambda config: True
-    lock: str = ""
+
+    @property
+    def lock(self) -> str:
+        """Lock under which the job runs."""
+        return LOCKS.get(self.name, self.name)
 
 
 def is_due(store: Store, job: JobKind, now_us: int) -> bool:
@@ -55,7 +65,7 @@ def run_job(store: Store, config: Config, job: JobKind, now_us: int) -> str | No
     Exception
         The exception of the job, after it is recorded.
     """
-    with store.exclusive_lock(job.lock or job.name) as has_lock:
+    with store.exclusive_lock(job.lock) as has_lock:
         if not has_lock:
             return None
         run_id = _start_run(store, job.name, now_us)
@@ -70,10 +80,20 @@ def run_job(store: Store, config: Config, job: JobKind, now_us: int) -> str | No
         try:
             message = job.run(store, config, now_us, report_progress)
         except BaseException as error:
-            _update_run(store, run_id, status=FAILED, ended_us=clock_us(), said=f"{type(error).__name__}: {error}"[:2000])
+            with contextlib.suppress(DBAPIError):  # a full disk takes no record of itself; the caller says the failure
+                _update_run(store, run_id, status=FAILED, ended_us=clock_us(), said=failure_text(error))
             raise
-        _update_run(store, run_id, status=DONE, ended_us=clock_us(), said=message[:2000])
+        _update_run(store, run_id, status=DONE, ended_us=clock_us(), said=message[:MAX_MESSAGE_CHARACTERS])
         return message
+
+
+def failure_text(error: BaseException) -> str:
+    """One line about a failure, without statements of the database."""
+    if isinstance(error, DBAPIError):
+        return f"the store: {database_message(error)}"[:MAX_MESSAGE_CHARACTERS]
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return CUT_OFF
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE_CHARACTERS]
 
 
 def _start_run(store: Store, name: str, now_us: int) -> int:
@@ -82,7 +102,7 @@ def _start_run(store: Store, name: str, now_us: int) -> int:
     with store.begin() as connection:
         # This process holds the lock: a run still recorded as running was interrupted.
         interrupted = update(target).where(is_same_job, target.c.status == RUNNING)
-        connection.execute(interrupted.values(status=FAILED, ended_us=now_us, said="cut off"))
+        connection.execute(interrupted.values(status=FAILED, ended_us=now_us, said=CUT_OFF))
         kept_ids = select(target.c.id).where(is_same_job).order_by(target.c.id.desc()).limit(MAX_RUNS).subquery()
         connection.execute(delete(target).where(is_same_job, target.c.id.not_in(select(kept_ids.c.id))))
         row = {"name": name, "started_us": now_us, "ended_us": None, "status": RUNNING, "said": ""}
@@ -96,14 +116,21 @@ def _update_run(store: Store, run_id: int, **values: Any) -> None:
 
 
 def latest_runs(store: Store, all_runs: bool = False) -> list[dict[str, Any]]:
-    """Last run of each job, or all stored runs, newest first."""
+    """Last run of each job, or all stored runs, newest first. A run that no process has the lock of is cut off."""
+    ended_ids = {run["id"] for run in _stored_runs(store) if run["status"] == RUNNING and not store.is_locked(run["lock"])}
+    runs: dict[str, dict[str, Any]] = {}
+    for run in _stored_runs(store):  # again: a run may have ended between the two looks
+        if run["id"] in ended_ids and run["status"] == RUNNING:
+            run |= {"status": FAILED, "said": CUT_OFF}
+        runs.setdefault(f"{run['name']} {run['id']}" if all_runs else run["name"], run)
+    return list(runs.values())
+
+
+def _stored_runs(store: Store) -> list[dict[str, Any]]:
     target = table(schema.Job)
     with store.read() as connection:
         rows = connection.execute(select(target).order_by(target.c.id.desc())).all()
-    runs: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        runs.setdefault(f"{row.name} {row.id}" if all_runs else row.name, dict(row._mapping))
-    return list(runs.values())
+    return [dict(row._mapping) | {"lock": LOCKS.get(row.name, row.name)} for row in rows]
 
 
 def failed_run_counts(store: Store) -> dict[str, int]:

@@ -115,7 +115,7 @@ def _expire_audit_log(store: Store, config: Config, now_us: int, report_progress
 
 JOBS: tuple[JobKind, ...] = (
     JobKind("aggregate", 10, _aggregate),
-    JobKind("compare", 86_400, _compare_all_days, lock="aggregate"),
+    JobKind("compare", 86_400, _compare_all_days),
     JobKind("mirror", 300, _write_mirror, lambda config: bool(config.mirror)),
     JobKind("refresh", 3600, _refresh_intensities, lambda config: bool(config.live)),
     JobKind("seal", 3600, _seal_archive, lambda config: not config.demo),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
 from footprint.config import Config
+from footprint.ledger.store_upgrade import SERVER_LOCK
+from footprint.server.process_end import orderly_end
 from footprint.server.scheduler import JobScheduler
 from footprint.server.self_metering import SelfMeteringGateway
 from footprint.storage.database import Store
@@ -39,12 +42,14 @@ def serve(
     scheduler: bool = True,
     on_ready: Callable[[int], None] = lambda port: None,
 ) -> None:
-    """Serve until interrupted.
+    """Serve until interrupted, or ended by SIGTERM; all child processes end with it.
 
     ``build`` makes the application (`footprint.api.app.build_application`); ``on_ready`` is called with the port once the
     server listens.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(orderly_end())
+        stack.enter_context(store.exclusive_lock(SERVER_LOCK, shared=True))  # an upgrade of the store waits for all servers
         job_scheduler = JobScheduler(config_file, config) if scheduler else None
         app, gateway = build(config, store, job_scheduler)
         server = _Server(
@@ -52,7 +57,8 @@ def serve(
                 app,
                 config.bind,
                 config.port,
-                log_level="warning",
+                log_config=None,
+                access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=3,
                 timeout_keep_alive=75,
@@ -67,5 +73,6 @@ def serve(
         if job_scheduler is not None:
             job_scheduler.start()
             stack.callback(job_scheduler.stop)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         gc.freeze()  # later collections skip everything loaded so far, which would take a quarter of a second each
         server.run()

@@ -9,16 +9,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
+import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, String, Table, column, create_engine, event, func, insert, inspect, select, text
 from sqlalchemy import table as table_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlmodel import SQLModel
 
 from footprint.core.records import FootprintError
@@ -30,12 +34,38 @@ OLDEST_VERSION = "0002"  # of stores from before migrations, whose meta table ha
 _VERSIONS = table_("alembic_version", column("version_num", String))
 _BUSY_S = 60
 _MAX_IDLE_WAL_BYTES = 64 * 2**20  # to which the log of SQLite shrinks after a large transaction
+APPLICATION_NAME = "footprint"  # of connections, as PostgreSQL lists them
 _WRITER_LOCK = 0x666F6F74  # an arbitrary number, the same for all writers of a PostgreSQL database
 _MAX_PARAMETERS = 30_000  # SQLite and PostgreSQL both limit the parameters of one statement
 
 
+_log = logging.getLogger("footprint.store")
+_log.addHandler(logging.NullHandler())  # the server's handlers show it; a command says its own errors
+
+
 class StoreError(FootprintError):
     """The store cannot be opened, or contradicts the configuration."""
+
+
+class StoreMissing(StoreError):
+    """There is no store, and opening may not create one."""
+
+
+class StoreOutdated(StoreError):
+    """The store is of an earlier release, and opening may not change it."""
+
+
+class StoreTooNew(StoreError):
+    """The store is of a later release."""
+
+
+class Opening(StrEnum):
+    """What opening a store may do to it."""
+
+    existing = "existing"  # nothing: an absent store, or one of an earlier release, is refused
+    create = "create"  # create an absent store; one of an earlier release is refused
+    upgrade = "upgrade"  # create an absent store, bring forward one of an earlier release
+    unchecked = "unchecked"  # nothing, and of any release: for a backup before an upgrade
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -44,17 +74,42 @@ def table(model: type[SQLModel]) -> Table:
 
 
 class Store:
-    """One SQL database, by URL; opening it creates or migrates its tables."""
+    """One SQL database, by URL; what opening it may do to it is an ``Opening``."""
 
-    def __init__(self, url: str, *, demo: bool | None = None, progress: Callable[[int, int], None] | None = None) -> None:
-        """Open the store at a URL; ``progress`` is called with the days converted and all days, where figures are converted."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        demo: bool | None = None,
+        opening: Opening = Opening.create,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Open the store at a URL; ``progress`` is called with the days converted and all days, where figures are converted.
+
+        Raises
+        ------
+        StoreMissing, StoreOutdated, StoreTooNew
+            If the store is not what ``opening`` allows; it is unchanged, and no file is made.
+        StoreError
+            If the database does not answer, or holds the other kind of data, demonstration or real.
+        """
         self.url = url
         self.engine = _engine(url)
+        self.fault = ""  # why the last write failed; empty once one succeeds
         self._names: dict[str, int] = {}
         self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
         event.listen(self.engine, "connect", self._forget_names)
-        self._prepare(demo, progress)
+        try:
+            self._prepare(demo, opening, progress)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def location(self) -> str:
+        """Absolute path of a SQLite store, else the URL without its password."""
+        return str(Path(sqlite_path(self.url)).resolve()) if self.dialect == "sqlite" else repr(self.engine.url)
 
     @property
     def dialect(self) -> str:
@@ -65,6 +120,10 @@ class Store:
         """A new connection may lead to another store: one that was restored in place of this one numbers its names otherwise."""
         self._names, self._texts = {}, {}
 
+    def forget_names(self) -> None:
+        """Forget the numbers and texts of names that were read: some were replaced."""
+        self._names, self._texts = {}, {}
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -72,14 +131,31 @@ class Store:
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
         """Write transaction, one at a time; commits if the block ends without an error."""
-        with self.engine.begin() as connection:
-            if self.dialect == "sqlite":
-                # Take the write lock at once: SQLite fails a read transaction that later waits to write.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                # Serialise writers as SQLite does: they neither deadlock nor miss changes of each other.
-                connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
-            yield connection
+        try:
+            with self.engine.begin() as connection:
+                if self.dialect == "sqlite":
+                    # Take the write lock at once: SQLite fails a read transaction that later waits to write.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                else:
+                    # Serialise writers as SQLite does: they neither deadlock nor miss changes of each other.
+                    connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                yield connection
+        except (OperationalError, InterfaceError, InternalError) as error:  # others blame the statement, not the store
+            self._note_fault(database_message(error))
+            raise
+        self.note_write()
+
+    def note_write(self) -> None:
+        """Note that a write succeeded."""
+        self._note_fault("")
+
+    def _note_fault(self, fault: str) -> None:
+        """Say once that writing fails, and once that it succeeds again."""
+        before, self.fault = self.fault, fault
+        if fault and not before:
+            _log.error("the store cannot be written: %s; what agents send waits in their spools", fault)
+        elif before and not fault:
+            _log.warning("the store can be written again")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -92,91 +168,145 @@ class Store:
             yield connection
 
     @contextlib.contextmanager
-    def exclusive_lock(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+    def exclusive_lock(self, name: str, *, wait: bool = False, shared: bool = False) -> Iterator[bool]:
         """Lock of a name, held until the block or the process ends; yields whether it was acquired.
 
-        An advisory lock in PostgreSQL, a locked file beside a SQLite store. ``wait`` blocks until it is free.
+        An advisory lock in PostgreSQL, a locked file beside a SQLite store. ``wait`` blocks until it is free; ``shared`` locks
+        exclude only those that are not.
         """
         if self.dialect == "sqlite":
-            with self._locked_file(name, wait=wait) as acquired:
+            with self._locked_file(name, wait=wait, shared=shared) as acquired:
                 yield acquired
             return
-        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big")
+        number, suffix = _lock_number(name), "_shared" if shared else ""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if wait:
-                connection.execute(select(func.pg_advisory_lock(number)))
-            acquired = wait or bool(connection.execute(select(func.pg_try_advisory_lock(number))).scalar())
+                connection.execute(select(getattr(func, f"pg_advisory_lock{suffix}")(number)))
+            acquired = wait or bool(connection.execute(select(getattr(func, f"pg_try_advisory_lock{suffix}")(number))).scalar())
             try:
                 yield acquired
             finally:
                 if acquired:
-                    connection.execute(select(func.pg_advisory_unlock(number)))
+                    with contextlib.suppress(DBAPIError):  # a lost connection has lost its locks
+                        connection.execute(select(getattr(func, f"pg_advisory_unlock{suffix}")(number)))
 
     @contextlib.contextmanager
-    def _locked_file(self, name: str, *, wait: bool) -> Iterator[bool]:
-        path = self.url.removeprefix("sqlite:///")
-        with open(f"{path}.{name}.lock", "w", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            yield True
-
-    def _prepare(self, demo: bool | None, progress: Callable[[int, int], None] | None) -> None:
+    def _locked_file(self, name: str, *, wait: bool, shared: bool) -> Iterator[bool]:
+        descriptor = os.open(self._lock_path(name), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            with self.begin() as connection:
-                tables = inspect(connection).get_table_names()
-                if "meta" in tables:
-                    self._migrate(connection)
-                else:
-                    SQLModel.metadata.create_all(connection)
-                    _stamp(connection, SCHEMA_VERSION)
-                if demo is not None and "demo" not in self.meta(connection):  # a replica can be opened, which nobody writes to
-                    self.insert_new(connection, schema.Meta, [{"key": "demo", "value": str(int(demo))}])
-                self._check_demo(self.meta(connection), demo)
-            if "footprint_row" in tables:
-                from footprint.storage.figure_conversion import convert_figures  # noqa: PLC0415 - needed once
-
-                convert_figures(self, progress)
-        except DBAPIError as bad:
-            self.close()
-            raise StoreError(f"cannot open the store {self.engine.url!r}: {bad.orig}") from None
-
-    def _migrate(self, connection: Connection) -> None:
-        """Run the missing migrations within the transaction: all of them or none."""
-        revision = self._revision(connection)
-        if revision == SCHEMA_VERSION:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(descriptor)
+            yield False
             return
-        from alembic import command  # noqa: PLC0415 - takes a second that most starts do not need
-        from alembic.config import Config as AlembicConfig  # noqa: PLC0415
-        from alembic.script import ScriptDirectory  # noqa: PLC0415
+        try:
+            yield True
+        finally:
+            os.close(descriptor)
 
-        config = AlembicConfig(attributes={"connection": connection})
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        known_revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if revision not in known_revisions:
-            raise StoreError(
-                f"the store has schema {revision}, this program knows up to {SCHEMA_VERSION}: a newer release made it; use that, "
-                "for there is no way back (`footprint restore` takes a backup of before)"
+    def _lock_path(self, name: str) -> str:
+        return f"{self.url.removeprefix('sqlite:///')}.{name}.lock"
+
+    def is_locked(self, name: str) -> bool:
+        """Whether a process has the lock of a name; makes no file."""
+        if self.dialect == "postgresql":
+            with self.exclusive_lock(name) as acquired:
+                return not acquired
+        try:
+            descriptor = os.open(self._lock_path(name), os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _prepare(self, demo: bool | None, opening: Opening, progress: Callable[[int, int], None] | None) -> None:
+        try:
+            revision, is_converted = self.stored_revision()
+            if not revision:
+                if opening not in (Opening.create, Opening.upgrade):
+                    raise StoreMissing(
+                        f"there is no store at {self.location}; `footprint up`, `serve` or `import` creates it, "
+                        "or name another with --config FILE"
+                    )
+                self._create()
+            elif opening is not Opening.unchecked and (revision != SCHEMA_VERSION or not is_converted):
+                self._bring_forward(revision, opening, progress)
+            if opening is Opening.unchecked:
+                return
+            with self.read() as connection:
+                meta = self.meta(connection)
+            if demo is not None and "demo" not in meta and opening is not Opening.existing:
+                with self.begin() as connection:
+                    self.insert_new(connection, schema.Meta, [{"key": "demo", "value": str(int(demo))}])
+                    meta = self.meta(connection)
+            self._check_demo(meta, demo)
+        except (DBAPIError, sqlite3.Error) as bad:
+            raise StoreError(f"cannot open the store {self.location}: {database_message(bad)}") from None
+
+    def _create(self) -> None:
+        with self.begin() as connection:
+            if "meta" not in inspect(connection).get_table_names():  # else another process was faster
+                SQLModel.metadata.create_all(connection)
+                _stamp(connection, SCHEMA_VERSION)
+
+    def stored_revision(self) -> tuple[str, bool]:
+        """Schema version of what is stored, empty if there is no store, and whether its figures are converted; changes nothing."""
+        if self.dialect == "sqlite":
+            with _untouched_sqlite(sqlite_path(self.url)) as cursor:
+                names = set() if cursor is None else {row[0] for row in cursor.execute("SELECT name FROM sqlite_master")}
+                if "meta" not in names or cursor is None:
+                    return "", True
+                if "alembic_version" in names:
+                    revision = str(cursor.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+                else:
+                    stored = cursor.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+                    revision = _unstamped_revision(stored and stored[0])
+            return revision, "footprint_row" not in names
+        with self.engine.connect() as connection:
+            names = set(inspect(connection).get_table_names())
+            return (self._revision(connection) if "meta" in names else ""), "footprint_row" not in names
+
+    def _bring_forward(self, revision: str, opening: Opening, progress: Callable[[int, int], None] | None) -> None:
+        from alembic.script import ScriptDirectory  # noqa: PLC0415 - takes a second that most starts do not need
+
+        config = _migrations()
+        if revision not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+            raise too_new(revision)
+        if opening is not Opening.upgrade:
+            raise StoreOutdated(
+                f"the store {self.location} is of an earlier release (schema {revision}, this program needs {SCHEMA_VERSION}) and "
+                "stays as it is; `footprint store upgrade` brings it forward, after a backup, and --dry-run says what it would do"
             )
-        command.upgrade(config, "head")
-        self.record_event(connection, time.time_ns() // 1000, "schema", f"from {revision} to {SCHEMA_VERSION}")
+        from alembic import command  # noqa: PLC0415
+
+        with self.begin() as connection:  # all migrations or none
+            current = self._revision(connection)  # another process may have been faster
+            if current != SCHEMA_VERSION:
+                if "alembic_version" not in inspect(connection).get_table_names():
+                    _stamp(connection, current)
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                self.record_event(connection, time.time_ns() // 1000, "schema", f"from {current} to {SCHEMA_VERSION}")
+        from footprint.storage.figure_conversion import convert_figures  # noqa: PLC0415 - needed once
+
+        convert_figures(self, progress)
 
     def _revision(self, connection: Connection) -> str:
         if "alembic_version" in inspect(connection).get_table_names():
             return str(connection.execute(select(_VERSIONS.c.version_num)).scalar_one())
-        if self.meta(connection).get("schema") != "2":
-            raise StoreError("the store is of a development version from before schema 2, which no release made")
-        _stamp(connection, OLDEST_VERSION)
-        return OLDEST_VERSION
+        return _unstamped_revision(self.meta(connection).get("schema"))
 
     def meta(self, connection: Connection) -> dict[str, str]:
         """Metadata of the store, by key."""
         return {row.key: row.value for row in connection.execute(select(table(schema.Meta)))}
 
     def _check_demo(self, meta: dict[str, str], demo: bool | None) -> None:
-        if demo is not None and meta["demo"] != str(int(demo)):
+        if demo is not None and meta.get("demo", str(int(demo))) != str(int(demo)):
             kind = "demonstration" if meta["demo"] == "1" else "real"
             raise StoreError(f"the store holds {kind} data, which never mixes; name another in [store] url")
 
@@ -243,6 +373,59 @@ class Store:
         connection.execute(insert(table(schema.Event)).values(at_us=at_us, kind=kind, text=message))
 
 
+def too_new(revision: str) -> StoreTooNew:
+    """The refusal of a store of a later release."""
+    return StoreTooNew(
+        f"the store has schema {revision}, this program knows up to {SCHEMA_VERSION}: a newer release made it; use that, "
+        "for there is no way back (`footprint restore` takes a backup of before)"
+    )
+
+
+def database_message(error: BaseException) -> str:
+    """What a database says about a failure, in one line, without the statement."""
+    message = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(message).split())
+
+
+def sqlite_path(url: str) -> str:
+    """Path of the file of a SQLite store."""
+    return url.removeprefix("sqlite:///")
+
+
+@contextlib.contextmanager
+def _untouched_sqlite(path: str) -> Iterator[sqlite3.Cursor | None]:
+    """Cursor over a SQLite file that makes and changes no file, not even the log of SQLite; None if there is no file."""
+    if not path or path == ":memory:" or not os.path.isfile(path) or not os.path.getsize(path):
+        yield None
+        return
+    # Without a log no other process has it open, and nothing but the file itself holds data.
+    mode = "mode=ro" if os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?{mode}", uri=True, timeout=_BUSY_S)
+    try:
+        yield connection.cursor()
+    finally:
+        connection.close()
+
+
+def _lock_number(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big")
+
+
+def _unstamped_revision(schema_key: str | None) -> str:
+    """Schema of a store from before migrations, by its key ``schema`` in the table ``meta``."""
+    if schema_key != "2":
+        raise StoreError("the store is of a development version from before schema 2, which no release made")
+    return OLDEST_VERSION
+
+
+def _migrations() -> Any:
+    from alembic.config import Config as AlembicConfig  # noqa: PLC0415 - takes a second that most starts do not need
+
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
 def _stamp(connection: Connection, revision: str) -> None:
     """Record the schema version of a store without migrations."""
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
@@ -258,7 +441,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _on_connect)
         return engine
     try:
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args={"application_name": APPLICATION_NAME})
     except ModuleNotFoundError as missing:
         raise StoreError(f"{missing.name} is not installed; pip install 'footprint[postgres]'") from None
     except Exception as bad:

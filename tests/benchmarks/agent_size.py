@@ -80,6 +80,7 @@ def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
     powercap(folder / "sys", sockets=2, dram=True)
     library = build_nvml(folder)
     (folder / "token").write_text("fp_test")
+    (folder / "token").chmod(0o600)
     sensors = {
         "FOOTPRINT_SYSFS": str(folder / "sys"),
         "NVML_SIM_GPUS": "8",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.checks import documents, house, known_faults, literals, styles, texts
+from tests.checks import documents, house, literals, named_tests, styles, texts
 
-CHECKS = (house.findings, literals.findings, documents.findings, known_faults.findings, styles.findings, texts.findings)
+CHECKS = (house.findings, literals.findings, documents.findings, named_tests.findings, styles.findings, texts.findings)
 
 
 def main() -> int:

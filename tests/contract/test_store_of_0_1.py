@@ -28,6 +28,9 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     with tarfile.open(FIXTURE / "store.tar.xz") as archive:
         archive.extractall(folder, filter="data")
+    with contextlib.chdir(folder / "store-0.1"):
+        assert status_of(["query"]) == 3
+        assert status_of(["store", "upgrade"]) == 0
     return folder / "store-0.1"
 
 
@@ -68,7 +71,7 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return out + err
 
 
-def test_opening_the_store_changes_no_figure_and_aggregate_restates_every_day(
+def test_upgrading_the_store_changes_no_figure_and_aggregate_restates_every_day(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Release 0.3 has method 3.0; a second run has nothing left to do."""

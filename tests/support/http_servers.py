@@ -52,7 +52,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 @contextmanager
 def running(server: ThreadingHTTPServer) -> Iterator[None]:
     """Run a server in a thread for the duration of the context."""
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield
     finally:

@@ -6,7 +6,6 @@ Files are stored without compression, which varies between library versions and 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from footprint.aggregation import METHOD_VERSION
+from footprint.core.csv_text import csv_text
 from footprint.editions.document import Edition, Figure, Ref, Table, Text
 from footprint.editions.figure_format import format_figure
 from footprint.editions.forms.layout import ChartSheet, Sheet, TableSheet
@@ -196,11 +196,7 @@ def _charter_statuses(edition: Edition) -> dict[str, str]:
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """CSV in UTF-8 with comma and decimal point, shortest round-trip decimals, empty if unknown."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if row[name] is None else row[name] for name in columns] for row in rows)
-    return buffer.getvalue().encode()
+    return csv_text(columns, ([row[name] for name in columns] for row in rows)).encode()
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -242,9 +238,8 @@ def _printed_blocks(language: str, sheet: Sheet) -> dict[str, bytes]:
         tables = [block for block in section.blocks if isinstance(block, TableSheet)]
         for number, table in enumerate(tables):
             rows = [["".join(run.text for run in cell) for cell in cells] for _, cells in table.rows]
-            out = io.StringIO()
-            csv.writer(out, lineterminator="\n").writerows([[text for text, _ in table.heads], *rows])
-            files[f"tables/{language}/{section.name}{f'-{number + 1}' if number else ''}.csv"] = out.getvalue().encode()
+            content = csv_text([text for text, _ in table.heads], rows).encode()
+            files[f"tables/{language}/{section.name}{f'-{number + 1}' if number else ''}.csv"] = content
         for block in section.blocks:
             if isinstance(block, ChartSheet):
                 files[f"figures/{language}/{block.name}.svg"] = block.svg.encode()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from collectors.background_reader import BackgroundReader
 from collectors.base import Unavailable
 from collectors.config import AgentConfig
-from collectors.ipmi import IpmiCollector, parse_dcmi_w
+from collectors.ipmi import IpmiCollector, parse_dcmi_w, run_command
 from collectors.redfish import RedfishCollector, parse_power
 from footprint.core.samples import Sample
 from tests.support.http_servers import QuietHandler, serving
@@ -169,7 +171,116 @@ def test_redfish_says_what_is_wrong_with_the_password(bmc: Any, tmp_path: Path) 
         {"PowerControl": [{"PowerConsumedWatts": 0}]},
         {"PowerWatts": {"Reading": True}},
         {"PowerWatts": {"Reading": 1e9}},
+        {"PowerWatts": {"Reading": 1e400}},
+        {"PowerWatts": {"Reading": float("nan")}},
+        {"PowerWatts": {"Reading": "12"}},
+        {"PowerWatts": {"Reading": [5]}},
+        {"PowerWatts": {"Reading": 10**400}},
+        {"PowerWatts": 5},
+        {"PowerWatts": []},
+        {"PowerWatts": "x"},
+        {"PowerControl": {}},
+        {"PowerControl": {"a": 1}},
+        {"PowerControl": [5]},
+        {"PowerControl": ["x"]},
+        {"PowerControl": 7},
     ],
 )
 def test_redfish_documents_without_a_power(document: dict[str, Any]) -> None:
     assert parse_power(document) is None
+
+
+HOSTILE_CHASSIS: list[object] = [
+    [],
+    5,
+    "x",
+    None,
+    {"Members": 5},
+    {"Members": {"a": 1}},
+    {"Members": [5, None, "x", [], {}]},
+    {"Members": [{"@odata.id": 5}, {"@odata.id": []}, {"@odata.id": ""}, {"@odata.id": "/x/\u202e"}]},
+    {"Members": [{"@odata.id": "/redfish/v1/Chassis/../../x?y=1"}] * 1000},
+]
+
+
+def test_redfish_hostile_documents_are_unavailable_and_nothing_else(bmc: Any) -> None:
+    resources, open_ = bmc
+    for document in HOSTILE_CHASSIS:
+        resources["/redfish/v1/Chassis"] = document
+        with pytest.raises(Unavailable):
+            open_()
+
+
+def test_redfish_answers_are_bounded_and_redirects_not_followed(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Other(QuietHandler):
+        def get(self) -> None:
+            asked.append(self.path)
+            self.respond(200, b"{}")
+
+    with serving(Other) as other:
+        answers = {
+            "deep": lambda handler: handler.respond(200, b"[" * 200_000),
+            "huge": lambda handler: handler.respond(200, b" " * 2_000_000),
+            "long": lambda handler: handler.respond(200, b'{"a": ' + b"9" * 10_000 + b"}"),
+            "redirect": lambda handler: handler.respond(302, b"", {"Location": f"{other}/redfish/v1/Chassis"}),
+            "no HTTP": lambda handler: handler.wfile.write(b"\xff" * 100),
+        }
+        for name, answer in answers.items():
+
+            class Hostile(QuietHandler):
+                reply = staticmethod(answer)
+
+                def get(self) -> None:
+                    self.reply(self)
+                    self.close_connection = True
+
+            with serving(Hostile) as address, pytest.raises(Unavailable, match="Redfish"):
+                RedfishCollector(AgentConfig(redfish_url=address))
+            assert asked == [], name
+
+
+def test_redfish_is_asked_over_https_or_on_this_machine_only() -> None:
+    with pytest.raises(Unavailable, match="use https://"):
+        RedfishCollector(AgentConfig(redfish_url="http://bmc.example"))
+
+
+def test_a_command_that_prints_or_runs_without_end_is_ended(tmp_path: Path) -> None:
+    command(tmp_path, "endless", "yes")
+    with pytest.raises(Unavailable, match="prints more than"):
+        run_command([str(tmp_path / "endless")])
+    command(tmp_path, "slow", "sleep 1000 & sleep 1000")
+    with pytest.raises(Unavailable, match=r"no answer within 0.2 s"):
+        run_command([str(tmp_path / "slow")], timeout_s=0.2)
+    command(tmp_path, "fails", "echo broken >&2; exit 3")
+    assert run_command([str(tmp_path / "fails")]) == (3, "broken\n")
+
+
+def test_output_of_blanks_is_read_in_linear_time() -> None:
+    def cost_s(text: str) -> float:
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            with pytest.raises(Unavailable):
+                parse_dcmi_w(text)
+            times.append(time.process_time() - begun)
+        return min(times)
+
+    for blank in ("\n", " ", "\t", " \n"):
+        assert cost_s(blank * 64_000) < 80 * cost_s(blank * 4_000) + 0.01
+
+
+def test_a_source_that_hangs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collectors.background_reader.MAX_ATTEMPT_S", 0.05)
+    release = threading.Event()
+
+    def hang(at_us: int, mono_us: int) -> list[Sample]:
+        release.wait(10)
+        return []
+
+    reader = BackgroundReader(hang, 0.01)
+    with pytest.raises(Unavailable, match="no answer for"):
+        wait_for(lambda: list(reader.take()), 10**6)
+    release.set()
+    reader.stop()

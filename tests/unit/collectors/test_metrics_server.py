@@ -12,6 +12,7 @@ from collectors.base import Collector, DeviceContext, ProcessUsage, Unavailable
 from collectors.config import AgentConfig, Gateway
 from collectors.log_tailer import LogTailer
 from collectors.metrics_server import METRICS, MetricsServer, metrics_text
+from collectors.otlp import OtlpReceiver
 from collectors.process_groups import ProcessGroups
 from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
@@ -91,15 +92,23 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     agent.sync = "synchronised"
     for at_s in range(4, 10):
         second(agent, at_s)
-    Path(agent.log_tailers[0].pattern).write_text("no request\n")
+    log = Path(agent.log_tailers[0].pattern)
+    log.write_text('no request\n{"start": "2026-07-01T00:00:00Z", "model": "m", "use_case": "ada@example.org"}\n')
+    agent.write_records(9 * S, 9 * S)
+    log.write_text("cut\n")
     shipper.ship_pending()
-    shipper.shipped = shipper.rejected = 1  # what a server answers is proved in test_ship.py
+    shipper.shipped = shipper.rejected = shipper.refused = 1  # what a server answers is proved in test_shipper.py
+    shipper.refused_spool.append(["{}"])
+    receiver = OtlpReceiver(0, "spans", agent.spool.append)
+    receiver.count("a body that is not OTLP")
+    receiver.close()
+    agent.receivers.append(receiver)
     for at_s in range(10, 60):
         agent.write_records(at_s * S, at_s * S)  # until the spool of 10 kB is full
     text = metrics_text(agent, shipper, 0.6)
     after = parsed(text)
     still = {name for name, _, _ in METRICS if after.get(name) == before.get(name)}
-    assert still == {"footprint_agent_info"}
+    assert still == {"footprint_agent_build_info"}
     for name, kind, _ in METRICS:
         assert f"# TYPE {name} {kind}\n" in text
         assert (name.endswith("_total")) == (kind == "counter")
@@ -112,10 +121,10 @@ def test_no_metric_is_one_of_emissions_and_all_are_in_base_units() -> None:
 
 
 def test_metrics_are_served_on_the_loopback_and_nothing_else_is(agent: Agent) -> None:
-    port = MetricsServer(0, lambda: "footprint_agent_info 1.0\n")
+    port = MetricsServer(0, lambda: "footprint_agent_build_info 1.0\n")
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port.port}/metrics") as answer:
-            assert answer.read() == b"footprint_agent_info 1.0\n"
+            assert answer.read() == b"footprint_agent_build_info 1.0\n"
             assert answer.headers["Content-Type"].startswith("text/plain")
         with urllib.request.urlopen(f"http://127.0.0.1:{port.port}/healthz") as answer:
             assert answer.status == 200

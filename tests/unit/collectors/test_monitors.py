@@ -1,5 +1,6 @@
 """Sensors that the kernel's hardware monitors show: whole server, AMD and Intel GPUs; and the memory model."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
 from collectors.dram_estimate import DramCollector
 from collectors.intel import IntelCollector
+from collectors.rapl import RaplCollector
+from collectors.sensor_set import SensorSet
 from tests.simulation.sensors import monitor, powercap
 from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
 
@@ -149,3 +152,23 @@ def test_memory_of_an_intel_host_is_not_estimated(tmp_path: Path) -> None:
     powercap(tmp_path / "sys", 1)
     with pytest.raises(Unavailable):
         DramCollector(amd_host(tmp_path, "GenuineIntel"))
+
+
+@pytest.mark.parametrize(("zones", "expected"), [({"dram": True}, "rapl"), ({}, "estimate")])
+def test_memory_that_a_counter_measures_is_not_estimated_too(tmp_path: Path, zones: dict[str, bool], expected: str) -> None:
+    powercap(tmp_path / "sys", 1, **zones)
+    sensors = SensorSet(amd_host(tmp_path), (RaplCollector, DramCollector))
+    sensors.open_missing(0)
+    samples = list(sensors.collect(1, 1))
+    assert [s.channel.source for s in samples if s.channel.device == "dram:0"] == [expected]
+    assert sensors.components() == {"cpu", "dram"}  # what an exporter shows of the same is not taken
+    sensors.close()
+
+
+def test_the_whole_platform_includes_its_memory(tmp_path: Path) -> None:
+    powercap(tmp_path / "sys", 1, psys=True)
+    config = dataclasses.replace(amd_host(tmp_path), rapl_zone="psys")
+    sensors = SensorSet(config, (RaplCollector, DramCollector))
+    sensors.open_missing(0)
+    assert [s.channel.device for s in sensors.collect(1, 1)] == ["psys:0"]
+    sensors.close()

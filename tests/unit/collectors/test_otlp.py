@@ -2,8 +2,16 @@
 
 import gzip
 import json
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
 import urllib.error
 import urllib.request
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +21,7 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collectors.otlp import MAX_BODY_BYTES, OtlpReceiver, TokenWindows, energy_of, parse_export, spans_of
+from collectors.otlp import MAX_BODY_BYTES, MAX_CONNECTIONS, OtlpReceiver, TokenWindows, energy_of, parse_export, spans_of
 from collectors.spool import Spool
 from footprint.core.records import RequestRecord, from_line
 from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
@@ -92,9 +100,9 @@ Open = Callable[..., tuple[OtlpReceiver, Spool]]
 def open_(tmp_path: Path) -> Iterator[Open]:
     opened: list[OtlpReceiver] = []
 
-    def act(tokens: str = "spans", max_mb: float = 1) -> tuple[OtlpReceiver, Spool]:
+    def act(tokens: str = "spans", max_mb: float = 1, **options: Any) -> tuple[OtlpReceiver, Spool]:
         spool = Spool(tmp_path / f"spool{len(opened)}", max_mb)
-        opened.append(OtlpReceiver(0, tokens, spool.append))
+        opened.append(OtlpReceiver(0, tokens, spool.append, **options))
         return opened[-1], spool
 
     yield act
@@ -205,7 +213,7 @@ def test_what_is_no_otlp_is_refused_and_the_port_goes_on(
 
 
 def test_hardware_energy_becomes_a_meter_of_the_agent(open_: Open, tmp_path: Path) -> None:
-    port, _ = open_()
+    port, _ = open_(devices=("GPU-9", "wall"))
     agent = make_agent(tmp_path)
     agent.external_sources.append(port.take)
     for at in range(0, 61, 10):
@@ -284,3 +292,223 @@ def test_protobuf_and_json_say_the_same() -> None:
     )
     second = next(spans_of(document))
     assert {**first, "span_id": ""} == {**second, "span_id": ""}
+
+
+def raw(port: OtlpReceiver, data: bytes, wait_s: float = 10) -> bytes:
+    """Send bytes as they are; return what comes back until the end."""
+    with socket.create_connection(("127.0.0.1", port.port), timeout=wait_s) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        try:
+            while part := connection.recv(65536):
+                answer += part
+        except OSError:
+            pass
+        return answer
+
+
+def head(path: str = "/v1/traces", *headers: str, kind: str = "application/json") -> bytes:
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {kind}", *headers, "", ""]).encode()
+
+
+GOOD = json.dumps(traces(span(1))).encode()
+BOMB = zlib.compressobj(9, wbits=31)
+BOMB_BYTES = b"".join(BOMB.compress(b" " * (1 << 20)) for _ in range(100)) + BOMB.flush()
+
+
+def energies(value: str) -> bytes:
+    point = '{"asDouble": ' + value + "}"
+    return (
+        b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"hw.host.energy","sum":{"aggregationTemporality":2,'
+        b'"dataPoints":[' + point.encode() + b"]}}]}]}]}"
+    )
+
+
+HOSTILE: list[tuple[str, bytes, int | None]] = [
+    ("gzip bomb", head("/v1/traces", "Content-Encoding: gzip", f"Content-Length: {len(BOMB_BYTES)}") + BOMB_BYTES, 413),
+    ("negative length", head("/v1/traces", "Content-Length: -1") + GOOD, 400),
+    ("length of words", head("/v1/traces", "Content-Length: abc") + GOOD, 400),
+    ("length of other digits", head("/v1/traces", "Content-Length: +5") + GOOD, 400),
+    ("length with underscores", head("/v1/traces", "Content-Length: 1_0") + GOOD, 400),
+    ("huge length", head("/v1/traces", "Content-Length: " + "9" * 5000) + GOOD, 413),
+    ("no length", head("/v1/traces") + GOOD, 411),
+    ("two lengths", head("/v1/traces", "Content-Length: 2", "Content-Length: 9") + GOOD, 400),
+    ("length and chunks", head("/v1/traces", "Content-Length: 2", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
+    ("another transfer", head("/v1/traces", "Transfer-Encoding: gzip") + b"0\r\n\r\n", 400),
+    ("chunk of words", head("/v1/traces", "Transfer-Encoding: chunked") + b"zz\r\n", 400),
+    ("negative chunk", head("/v1/traces", "Transfer-Encoding: chunked") + b"-5\r\nabc\r\n", 400),
+    ("huge chunk", head("/v1/traces", "Transfer-Encoding: chunked") + b"7fffffff\r\nabc\r\n", 413),
+    ("endless chunk line", head("/v1/traces", "Transfer-Encoding: chunked") + b"1" * 5000, 400),
+    ("another encoding", head("/v1/traces", "Content-Encoding: br", "Content-Length: 2") + b"{}", 415),
+    ("deep", head("/v1/traces", "Content-Length: 200000") + b"[" * 200_000, 400),
+    ("many parts", head("/v1/traces", "Content-Length: 1000000") + b"[" + b"{}," * 333_332 + b"{}]", 413),
+    ("short body", head("/v1/traces", "Content-Length: 5000") + GOOD[:50], 400),
+]
+for name, document in {
+    "infinite energy": energies("Infinity"),
+    "no number": energies("NaN"),
+    "resourceMetrics is a number": b'{"resourceMetrics": 5}',
+}.items():
+    HOSTILE.append((name, head("/v1/metrics", f"Content-Length: {len(document)}") + document, 400))
+for name, bad_span in {
+    "huge number": {**span(1), "startTimeUnixNano": "9" * 5000, "endTimeUnixNano": "1"},
+    "number without a float": {**span(1), "startTimeUnixNano": 10**400},
+    "attribute without key": {"attributes": [{"value": {"stringValue": "x"}}]},
+    "attributes are a number": {"attributes": 5},
+    "too many attributes": {"attributes": attributes(**{f"a{n}": 1 for n in range(500)})},
+    "span is a list": [],
+}.items():
+    document = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [bad_span]}]}]}).encode()
+    HOSTILE.append((name, head("/v1/traces", f"Content-Length: {len(document)}") + document, None))
+
+
+def test_nothing_hostile_ends_the_port_or_prints_a_traceback(open_: Open, capfd: pytest.CaptureFixture[str]) -> None:
+    port, spool = open_(devices=("wall",))
+    for name, request, status in HOSTILE:
+        before = port.refused
+        answer = raw(port, request)
+        assert answer.startswith(b"HTTP/1.1 "), name
+        if status is not None:
+            assert int(answer.split()[1]) == status, name
+        assert port.refused > before, name
+        assert post(port, "/v1/traces", GOOD) == 200, name
+    assert len(requests(spool)) == len(HOSTILE)
+    assert list(port.take()) == []
+    said = capfd.readouterr()
+    assert "Traceback" not in said.err + said.out
+
+
+@pytest.mark.parametrize("value", ["1e308", "1e13", "-1", '"x"', '"inf"', "true", "null", "[]"])
+def test_an_energy_that_cannot_be_is_none(open_: Open, value: str) -> None:
+    port, _ = open_(devices=("wall",))
+    post(port, "/v1/metrics", energies(value))
+    assert list(port.take()) == []
+    assert port.refused == 1
+
+
+def test_chunks_are_read_as_a_whole_body(open_: Open) -> None:
+    port, spool = open_()
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (GOOD[:10], GOOD[10:])) + b"0\r\n\r\n"
+    assert b" 200 " in raw(port, head("/v1/traces", "Transfer-Encoding: chunked") + chunks)
+    assert len(requests(spool)) == 1
+
+
+def test_a_user_of_the_host_cannot_claim_its_energy(open_: Open) -> None:
+    port, _ = open_()
+    body = json.dumps(metric("hw.host.energy", "sum", {"asDouble": 12345.0, "attributes": []})).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port.port}/v1/metrics", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        partial = json.loads(answer.read())["partialSuccess"]
+    assert list(port.take()) == []
+    assert partial["rejectedDataPoints"] == "1"
+    assert "otlp_devices does not name" in partial["errorMessage"]
+    assert port.reasons == Counter({"energy of a device that [agent] otlp_devices does not name": 1})
+
+
+def test_a_partial_success_is_one_in_protobuf_too(open_: Open) -> None:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    port, spool = open_()
+    body = as_protobuf(traces(span(1), {**span(3), "endTimeUnixNano": "1"}), ExportTraceServiceRequest())
+    request = urllib.request.Request(f"http://127.0.0.1:{port.port}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        response = ExportTraceServiceResponse.FromString(answer.read())
+    assert (response.partial_success.rejected_spans, len(requests(spool))) == (1, 1)
+    assert "cannot be" in response.partial_success.error_message
+
+
+def test_senders_present_the_token(open_: Open) -> None:
+    port, spool = open_(token="t0ken")
+    assert post(port, "/v1/traces", GOOD) == 401
+    assert post(port, "/v1/traces", GOOD, Authorization="Bearer other") == 401
+    assert post(port, "/v1/traces", GOOD, Authorization="Bearer t0ken") == 200
+    assert len(requests(spool)) == 1
+
+
+def test_idle_connections_take_no_more_than_their_number_and_time(open_: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, _ = open_()
+    threads = threading.active_count()
+    idle = [socket.create_connection(("127.0.0.1", port.port)) for _ in range(100)]
+    for connection in idle:
+        try:
+            connection.sendall(head("/v1/traces", "Content-Length: 100"))
+        except OSError:
+            continue  # refused already
+    until = time.monotonic() + 10
+    while port.reasons["too many connections"] < 100 - MAX_CONNECTIONS and time.monotonic() < until:
+        time.sleep(0.05)
+    assert threading.active_count() <= threads + MAX_CONNECTIONS
+    assert port.reasons["too many connections"] == 100 - MAX_CONNECTIONS
+    monkeypatch.setattr("collectors.otlp.DEADLINE_S", 0.0)
+    while port._server.begun_s and time.monotonic() < until:
+        time.sleep(0.05)
+    monkeypatch.undo()
+    assert post(port, "/v1/traces", GOOD) == 200
+    for connection in idle:
+        connection.close()
+
+
+def test_random_bytes_are_refused(open_: Open) -> None:
+    port, spool = open_()
+    chance = random.Random(7)
+    good = as_protobuf(traces(span(1), span(2)), ExportTraceServiceRequest())
+    for number in range(300):
+        broken = bytearray(good if number % 2 else GOOD)
+        for _ in range(chance.randint(1, 8)):
+            broken[chance.randrange(len(broken))] = chance.randrange(256)
+        try:
+            document = parse_export("/v1/traces", "application/x-protobuf" if number % 2 else "application/json", bytes(broken))
+            port.receive("/v1/traces", document)
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
+            continue  # each is an answer 400
+    assert all(record.input_tokens is None or record.input_tokens >= 0 for record in requests(spool))
+
+
+def test_our_decoder_reads_what_exporters_send() -> None:
+    from google.protobuf.json_format import MessageToDict
+
+    for document, path, message in (
+        (traces(span(1), span(2, more=True, share=0.5, count=-7)), "/v1/traces", ExportTraceServiceRequest()),
+        (
+            metric("hw.energy", "sum", joules(5.5), {"asInt": "3", "attributes": attributes(hw__id="c", hw__type="cpu")}),
+            "/v1/metrics",
+            ExportMetricsServiceRequest(),
+        ),
+        (metric("t", "histogram", tokens("input", 4, 90.5, AT, AT + 60)), "/v1/metrics", ExportMetricsServiceRequest()),
+    ):
+        body = as_protobuf(document, message)
+        theirs = MessageToDict(message, use_integers_for_enums=True)
+        ours = parse_export(path, "application/x-protobuf", body)
+        if path == "/v1/traces":
+            strip = [{**each, "span_id": ""} for each in spans_of(theirs)]
+            assert [{**each, "span_id": ""} for each in spans_of(ours)] == strip
+        else:
+            assert list(energy_of(ours, 1, 1)) == list(energy_of(theirs, 1, 1))
+            assert list(TokenWindows().add(ours)) == list(TokenWindows().add(theirs))
+
+
+def test_no_body_takes_more_memory_than_the_unit_gives() -> None:
+    """The worst bodies that are accepted for reading, in a process whose address space may grow by 100 MB."""
+    script = """
+import resource
+from collectors.otlp import MAX_BODY_BYTES, parse_export, spans_of
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+half = MAX_BODY_BYTES // 2
+for kind, body in (
+    ("protobuf", bytes([10, 0]) * half),
+    ("protobuf", bytes([10, 128, 128, 128, 1]) + bytes([18, 0]) * (half - 3)),
+    ("json", b"[" + b"{}," * 299_000 + b"{}]"),
+    ("json", b'{"a":[' + b'{"b":0},' * 149_000 + b"{}]}"),
+    ("json", b"[" * half),
+    ("json", b'{"a": "' + "\U0001f600".encode() * (MAX_BODY_BYTES // 4 - 10) + b'"}'),
+):
+    try:
+        parse_export("/v1/traces", kind, body)
+    except ValueError:
+        pass
+print((peak() - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 80  # MB

@@ -136,4 +136,4 @@ def test_a_token_that_others_may_read_is_said(tmp_path: Path) -> None:
             break
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
-    assert "agent.token may be read by others" in said
+    assert "agent.token: the token: others may read" in said

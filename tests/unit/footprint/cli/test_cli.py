@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from footprint.cli.app import status_of
+from footprint.storage.database import Store
 from tests.support.commands import printed_rows
 from tests.support.contract_files import CONFIG, START, energy_lines, request_lines, write
 
@@ -20,6 +21,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_walk_of_a_newcomer(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(home / "e.csv", energy_lines(START, 1800))
     write(home / "r.csv", request_lines(START, 1800, 20))
+    assert status_of(["query"]) == 3
+    Store("sqlite:///footprint.db").close()
     assert status_of(["query", "--format", "csv"]) == 7
     assert capsys.readouterr().out.startswith("period_start,period_end,requests,")
     assert status_of(["import", "energy", "e.csv"]) == 0
@@ -56,6 +59,7 @@ def test_the_walk_of_a_newcomer(home: Path, capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_exit_statuses(home: Path, arguments: list[str], status: int) -> None:
+    Store("sqlite:///footprint.db").close()
     assert status_of(arguments) == status
 
 

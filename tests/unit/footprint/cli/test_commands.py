@@ -15,6 +15,7 @@ from footprint.cli.app import status_of
 from footprint.cli.commands import FAMILIES, Command
 from footprint.cli.groups import program
 from footprint.core.version import VERSION
+from footprint.storage.database import Store
 
 COMMANDS = [command for _, commands in FAMILIES for command in commands]
 HEAVY = ("pandas", "numpy", "scipy", "sqlmodel", "sqlalchemy", "pyarrow", "fastapi", "dash", "rich")
@@ -80,16 +81,17 @@ def test_the_configuration_may_be_named_before_or_after_the_command(
 ) -> None:
     config = tmp_path / "footprint.toml"
     config.write_text('[store]\nurl = "sqlite:///one.db"\n')
+    Store(f"sqlite:///{tmp_path}/one.db").close()
     words = ["ledger", "list"]
     words[place:place] = ["--config", str(config)]
     assert status_of(words) == 7
     assert capsys.readouterr().out.startswith("source")
-    assert (tmp_path / "one.db").exists()
 
 
 def test_a_configuration_beside_the_command_wins_over_one_before_it(tmp_path: Path) -> None:
     config = tmp_path / "footprint.toml"
     config.write_text('[store]\nurl = "sqlite:///one.db"\n')
+    Store(f"sqlite:///{tmp_path}/one.db").close()
     assert status_of(["--config", str(tmp_path / "absent.toml"), "query", "--config", str(config)]) == 7
 
 

@@ -14,7 +14,8 @@ import pytest
 from collectors.checkpoint import load, save
 from collectors.config import Gateway
 from collectors.gateways.litellm import row_of
-from collectors.log_tailer import MAX_LINE_BYTES, LogTailer
+from collectors.log_tailer import LogTailer
+from collectors.rotated_logs import MAX_LINE_BYTES
 from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps
 from footprint.core.records import RequestRecord, from_line
 from footprint.ledger.importers import import_mapped_log
@@ -77,7 +78,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "prompt_tokens": 10,
             "completion_tokens": 20,
             "request_id": "c1",
-            "metadata": {"user_api_key_alias": "key", "status": "success"},
+            "metadata": {"user_api_key_alias": "key", "user_api_key_team_alias": "team", "status": "success"},
             "request_tags": [],
         },
         {
@@ -88,7 +89,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "output_tokens": 20,
             "status": "ok",
             "id": "c1",
-            "use_case": "key",
+            "use_case": "team",
         },
     ),
     "opengatellm": (
@@ -99,7 +100,8 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "completion_tokens": 20,
             "status": 200,
             "request_id": "r",
-            "token_name": "drafting",
+            "token_name": "alice",
+            "project": "drafting",
         },
         {
             "start": "2026-07-01T00:01:40Z",
@@ -390,7 +392,8 @@ def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) 
     assert [each["id"] for each in lines if each["kind"] == "request"] == ["c1", "c2"]
     assert not any(SECRET in json.dumps(each) for each in lines)
     _, _, _, logs = load(agent.spool.folder, "another boot")
-    assert logs == {str(log): {str(log): (log.stat().st_ino, log.stat().st_size)}}
+    assert [(file["path"], file["offset"]) for file in logs[str(log)]["files"]] == [(str(log), log.stat().st_size)]
+    assert SECRET not in json.dumps(logs)
     again = make_agent(tmp_path)
     again.log_tailers.append(follow(log))
     again.restore()

@@ -1,5 +1,7 @@
 """Other programs' metrics: each exporter of the table in its documented form, and the trap of each."""
 
+import math
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footprint.core.prometheus_metrics import (
+    MAX_SERIES,
     OverlappingExporters,
     check_overlap,
     exporter_metrics,
@@ -196,3 +199,52 @@ def test_labels_of_any_text_are_read_back(labels: dict[str, str]) -> None:
 
 def test_lines_that_are_none_are_passed_over() -> None:
     assert list(parse_exposition('# HELP x y\n\nx\nx one\nx{a="b"} 2 1700000000000\n# EOF')) == [("x", {"a": "b"}, 2.0)]
+
+
+HOSTILE_LINES = {
+    "names of labels": lambda n: "m{" + "a" * n + "} 1",
+    "labels without values": lambda n: "m{" + "a=" * n + "} 1",
+    "open values": lambda n: "m{" + 'a="' * n + "} 1",
+    "braces": lambda n: "m{" + "}" * n,
+    "spaces": lambda n: "m " + " " * n + "z z z",
+    "spaces within": lambda n: 'm{a="1"' + " " * n + "} z",
+    "escapes": lambda n: 'm{a="' + "\\" * n,
+    "quotes": lambda n: 'm{a="1",' + '"' * n + "} 1",
+    "commas": lambda n: "m{" + "," * n + "} 1",
+    "digits": lambda n: "m " + "1" * n + "x",
+    "comment": lambda n: "m 1 " + "#" * n + "\r x",
+    "label after label": lambda n: "m{" + 'a="1",' * n + "x",
+}
+
+
+def cost_s(text: str) -> float:
+    """Least processor time of some runs, which other programs disturb little."""
+    times = []
+    for _ in range(3):
+        begun = time.process_time()
+        list(parse_exposition(text))
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+@pytest.mark.parametrize("shape", HOSTILE_LINES)
+def test_a_line_of_an_exposition_costs_its_length_and_no_more(shape: str) -> None:
+    line = HOSTILE_LINES[shape]
+    small, large = cost_s(line(4_000)), cost_s(line(64_000))
+    assert large < 80 * small + 0.01  # 16 times the length; a quadratic one costs 256 times
+
+
+def test_lines_that_a_separator_or_another_form_hides_are_no_samples() -> None:
+    assert list(parse_exposition('m{a="x\u2028m2 7"} 1\x0bm3 5\n')) == []
+    assert list(parse_exposition('m{a="x\u2028m2 7"} 1\n')) == [("m", {"a": "x\u2028m2 7"}, 1.0)]
+    for line in ("m 1_000", "m{a=1} 1", 'm{a="1" b="2"} 1', "m1", "{} 1", "m", 'm{a="1"', "m{} x", "é 1", "m 0x10"):
+        assert list(parse_exposition(line)) == [], line
+    for line in ('m 1 # {trace="x"} 1', "m{} 1", 'm{a="1",} 1', "m  1 1700000000000", "m 1 1.5", "m\t1"):
+        assert [(name, value) for name, _, value in parse_exposition(line)] == [("m", 1.0)], line
+    assert [value for _, _, value in parse_exposition("m +Inf\nm -1e3")] == [math.inf, -1000.0]
+
+
+def test_only_wanted_names_are_read_and_not_without_end() -> None:
+    text = "other{broken\n" + "m 1\n" * (MAX_SERIES + 10)
+    assert sum(1 for _ in parse_exposition(text, lambda name: name == "m")) == MAX_SERIES
+    assert list(parse_exposition(text, lambda name: False)) == []

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from footprint.config import Config
+from footprint.config import Config, parse_config
 from footprint.editions.publication import publish_edition, write_due_draft
-from footprint.editions.release_calendar import release_rows
+from footprint.editions.release_calendar import calendar_of_store, release_rows
 from footprint.editions.repository import published_editions
 from footprint.storage.database import Store
 from tests.support.components import hrefs, page_context, render_page, text_of
@@ -102,3 +102,11 @@ def test_a_draft_when_the_quarter_has_ended(office: Office) -> None:
     assert write_due_draft(store, config, instant("2027-04-14"), lambda text: None) == "no data in 2027-Q1"
     publish_edition(store, config, "2026-Q3", NOW_US)
     assert write_due_draft(store, config, NOW_US, lambda text: None) == "2026-Q3 is published"
+
+
+def test_no_quarter_from_before_the_first_datum_is_late(sqlite: Store) -> None:
+    config = parse_config("")
+    now_us = instant("2026-11-29")
+    assert {row["period"] for row in calendar_of_store(sqlite, config, [], now_us)} == {"2026-Q4", "2027-Q1"}
+    first = [row["period"] for row in release_rows(config, [], now_us, instant("2026-09-30"))][0]
+    assert first == "2026-Q3"

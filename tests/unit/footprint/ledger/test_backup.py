@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import stat
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import pytest
 from sqlalchemy import create_engine, text
 
 from footprint.figures import Query, run_query
-from footprint.ledger.backup import backup, restore
+from footprint.ledger.backup import BackupError, backup, restore
 from footprint.storage.database import Store
 from footprint.storage.figure_writer import compact, data_version
 from footprint.storage.shard_key import ShardKey
@@ -117,3 +120,27 @@ def test_no_version_of_figures_comes_twice(store: Store, tmp_path: Path) -> None
 
 def _key(name: str) -> ShardKey:
     return ShardKey("service", name)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_backup_is_its_owner_s_alone_and_never_replaces_a_file_unasked(sqlite: Store, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        path = tmp_path / "b.zip"
+        backup(sqlite, path, NOW_US)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        content = path.read_bytes()
+        with pytest.raises(BackupError, match="exists and is left as it is"):
+            backup(sqlite, path, NOW_US + 1)
+        assert path.read_bytes() == content
+        backup(sqlite, path, NOW_US + 1, replace=True)
+        assert path.read_bytes() != content
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        (tmp_path / "link.zip").symlink_to(tmp_path / "elsewhere.zip")
+        with pytest.raises(BackupError):
+            backup(sqlite, tmp_path / "link.zip", NOW_US)
+        with pytest.raises(BackupError, match="cannot be written"):
+            backup(sqlite, tmp_path / "no" / "folder.zip", NOW_US)
+        assert sorted(entry.name for entry in tmp_path.iterdir() if "one.db" not in entry.name) == ["b.zip", "link.zip"]
+    finally:
+        os.umask(before)

@@ -117,9 +117,9 @@ def test_a_model_of_the_name_of_this_server_is_refused(sqlite: Store) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "use_case"),
-    [({"team_alias": "team"}, "team"), ({"api_key_alias": "key", "team_alias": "None"}, "key"), ({}, "(unknown)")],
+    [({"team_alias": "team"}, "team"), ({"api_key_alias": "key", "team_alias": "None"}, "(unknown)"), ({}, "(unknown)")],
 )
-def test_the_use_case_is_the_metadata_else_the_team_else_the_key(sqlite: Store, labels: dict[str, str], use_case: str) -> None:
+def test_the_use_case_is_the_metadata_else_the_team_never_the_key(sqlite: Store, labels: dict[str, str], use_case: str) -> None:
     server = Server()
     for at in range(0, 60, 15):
         scrape(server, at, at, at, at, use_case="None", **labels)

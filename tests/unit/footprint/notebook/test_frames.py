@@ -13,6 +13,7 @@ import footprint
 from footprint.aggregation import METHOD_VERSION
 from footprint.cli.app import status_of
 from footprint.figures import BadQuery
+from footprint.storage.database import Store, StoreMissing
 from tests.support.commands import printed_rows
 from tests.support.contract_files import CONFIG, START, energy_lines, request_lines, write
 
@@ -55,6 +56,9 @@ def test_units_and_formulas_come_with_the_frame(here: Path) -> None:
 
 def test_an_empty_ledger_is_an_empty_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreMissing):
+        footprint.query("service")
+    Store("sqlite:///footprint.db").close()
     frame = footprint.query("service")
     assert isinstance(frame, pd.DataFrame)
     assert (len(frame), "energy_kwh" in frame) == (0, True)

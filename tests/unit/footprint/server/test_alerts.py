@@ -160,6 +160,7 @@ def test_one_way_that_fails_does_not_stop_the_other(post: tuple[Post, str], hook
 def test_the_commands_print_what_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str], post: tuple[Post, str]) -> None:
     place = tmp_path / "footprint.toml"
     place.write_text('[organisation]\nname = "Office"\n')
+    Store(f"sqlite:///{tmp_path}/footprint.db", demo=False).close()
     assert status_of(["objectives", "--config", str(place)]) == 7
     assert status_of(["notify", "--config", str(place)]) == 0
     assert status_of(["notify", "--test", "--config", str(place)]) == 2

@@ -69,7 +69,9 @@ def test_failures_and_cuts_are_written_down(store: Store) -> None:
     (run,) = latest_runs(store)
     assert (run["status"], run["said"]) == ("failed", "FootprintError: the grid does not answer")
     job_runs._start_run(store, "test", NOW_US)  # and the power goes
-    assert latest_runs(store)[0]["status"] == "running"
+    assert (latest_runs(store)[0]["status"], latest_runs(store)[0]["said"]) == ("failed", "cut off")
+    with store.exclusive_lock("test"):
+        assert latest_runs(store)[0]["status"] == "running"
     run_job(store, FACTS, job(lambda *_: "well"), NOW_US + S)
     runs = latest_runs(store, all_runs=True)
     assert [run["status"] for run in runs] == ["done", "failed", "failed"]
@@ -112,7 +114,8 @@ def test_a_lock_ends_with_its_process(store: Store) -> None:
 def test_every_job_runs_and_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "footprint.toml").write_text(CONFIG)
-    assert status_of(["jobs"]) == 7
+    assert status_of(["jobs"]) == 3
+    assert not (tmp_path / "footprint.db").exists()
     assert status_of(["import", "energy", write(tmp_path / "e.csv", energy_lines(START, 7200, 60))]) == 0
     assert status_of(["import", "requests", write(tmp_path / "r.csv", request_lines(START, 7200, 20))]) == 0
     for each in JOBS:

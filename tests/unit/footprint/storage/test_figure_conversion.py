@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 
 from footprint.figures import Query, run_query
 from footprint.storage import figure_conversion
-from footprint.storage.database import Store
+from footprint.storage.database import Opening, Store
 from footprint.storage.figure_blocks import LAYOUTS
 from footprint.storage.figure_writer import compact
 from tests.support.contract_files import NOW_US
@@ -78,7 +78,7 @@ def check(store: Store, shards: Shards, facts: Any, path: Path) -> None:
 def test_figures_of_an_old_store_are_those_of_today(address: str, tmp_path: Path, zone: str) -> None:
     facts, seen = zoned(zone), []
     shards = write_old_store(address, facts, 1, days=8)
-    store = Store(address, progress=lambda done, total: seen.append((done, total)))
+    store = Store(address, opening=Opening.upgrade, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(day, 8) for day in range(1, 9)]
     check(store, shards, facts, tmp_path)
     store.close()
@@ -108,8 +108,8 @@ def test_an_interrupted_conversion_goes_on_where_it_was(
     }[when]
     monkeypatch.setattr(figure_conversion, name, interrupted(name, getattr(figure_conversion, name), at))
     with pytest.raises(KeyboardInterrupt):
-        Store(address)
-    store = Store(address)
+        Store(address, opening=Opening.upgrade)
+    store = Store(address, opening=Opening.upgrade)
     check(store, shards, facts, tmp_path)
     store.close()
 
@@ -118,7 +118,7 @@ def test_two_processes_convert_a_store_together(address: str, tmp_path: Path) ->
     facts = zoned("Europe/Paris")
     shards = write_old_store(address, facts, 3, days=4)
     opened: list[Store] = []
-    threads = [threading.Thread(target=lambda: opened.append(Store(address))) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: opened.append(Store(address, opening=Opening.upgrade))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

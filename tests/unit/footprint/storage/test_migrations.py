@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 
 import footprint.storage.migrations
-from footprint.storage.database import OLDEST_VERSION, SCHEMA_VERSION, Store, StoreError
+from footprint.storage.database import OLDEST_VERSION, SCHEMA_VERSION, Opening, Store, StoreError, StoreMissing, StoreOutdated
 
 FOLDER = Path(footprint.storage.migrations.__file__).parent
 
@@ -62,7 +62,7 @@ def test_the_latest_step_is_the_schema_of_this_program() -> None:
 @pytest.mark.parametrize("revision", [step.revision for step in steps().walk_revisions()])
 def test_every_past_schema_comes_forward_with_its_data(address: str, revision: str, tmp_path: Path) -> None:
     engine = old_store(address, revision)
-    store = Store(address)
+    store = Store(address, opening=Opening.upgrade)
     assert store.name_ids(["inf-01"]) == {"inf-01": 7}
     with store.read() as connection:
         events = connection.execute(text("SELECT kind, text FROM event ORDER BY at_us")).all()
@@ -94,10 +94,37 @@ def test_a_step_that_fails_leaves_the_old_schema(address: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE sealed (other INTEGER)"))  # in the way of the next step
     with pytest.raises(StoreError, match="cannot open the store"):
-        Store(address)
+        Store(address, opening=Opening.upgrade)
     assert "job" not in inspect(engine).get_table_names()
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE sealed"))
-    Store(address).close()
+    Store(address, opening=Opening.upgrade).close()
     assert "job" in inspect(engine).get_table_names()
     engine.dispose()
+
+
+@pytest.mark.parametrize("opening", [Opening.existing, Opening.create])
+@pytest.mark.parametrize("revision", [step.revision for step in steps().walk_revisions()][1:])
+def test_a_store_of_an_earlier_schema_is_refused_and_left_as_it_is(address: str, revision: str, opening: Opening) -> None:
+    engine = old_store(address, revision)
+    before = schema(engine)
+    engine.dispose()
+    path = Path(address.removeprefix("sqlite:///"))
+    content = path.read_bytes() if address.startswith("sqlite") else b""
+    with pytest.raises(StoreOutdated, match="footprint store upgrade"):
+        Store(address, opening=opening)
+    if content:
+        assert path.read_bytes() == content
+        assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert schema(engine) == before
+    engine.dispose()
+
+
+def test_a_store_that_is_not_there_is_made_only_where_that_is_asked_for(address: str) -> None:
+    for _ in range(2):
+        with pytest.raises(StoreMissing):
+            Store(address, opening=Opening.existing)
+    if address.startswith("sqlite"):
+        assert list(Path(address.removeprefix("sqlite:///")).parent.iterdir()) == []
+    Store(address, opening=Opening.create).close()
+    Store(address, opening=Opening.existing).close()
