@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -17,6 +18,7 @@ from footprint.access.middleware import AuditMiddleware, AuthenticationMiddlewar
 from footprint.access.security_headers import SecurityHeadersMiddleware, content_security_policy, form_targets
 from footprint.api import audit_log, benchmarks, efficiency, footprint, health, ingest, reports, tables, trace
 from footprint.api.ingest import AdmissionControl
+from footprint.api.openapi import complete_openapi
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import read_or_create_secret
@@ -66,6 +68,8 @@ def create_api(
 
         api.include_router(oidc.router(config.access, store, clock, oidc_transport))
     api.include_router(ingest.router(store, ingest_service, clock, admission))
+
+    api.openapi = partial(complete_openapi, api)  # type: ignore[method-assign]
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
     def unknown(path: str) -> JSONResponse:
