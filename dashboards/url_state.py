@@ -18,6 +18,7 @@ from footprint.core.timestamps import format_instant, from_datetime, parse_insta
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 from footprint.editions.repository import Release
 from footprint.figures import Query, QueryResult
+from footprint.figures.query import check_bound
 from footprint.storage.database import Store
 
 PERIODS = ("today", "7d", "30d", "quarter", "year", "all")
@@ -109,11 +110,20 @@ class UrlState:
         """[from, to) of the period [µs], at midnights of the organisation's time zone; None where it is open.
 
         Bounds relative to now are rounded outwards to whole slots, of which all figures are made.
+
+        Raises
+        ------
+        BadQuery
+            If no period of figures can have such a bound.
         """
         if self.since or self.until:
-            return _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us, is_end=True)
-        begin, end = self._days(config, now_us)
-        return (None if begin is None else _midnight_us(begin, config), None if end is None else _midnight_us(end, config))
+            bounds = _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us, is_end=True)
+        else:
+            begin, end = self._days(config, now_us)
+            bounds = None if begin is None else _midnight_us(begin, config), None if end is None else _midnight_us(end, config)
+        for name, bound_us in zip(("from", "to"), bounds, strict=True):
+            check_bound(name, bound_us)
+        return bounds
 
     def _days(self, config: Config, now_us: int) -> tuple[date | None, date | None]:
         today = to_datetime(now_us).astimezone(config.timezone).date()

@@ -59,7 +59,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(r"/use-cases|/services|/models|/charter|/compare|/explain|/quality", SIGNED_IN),
     Permission(r"/api/v1/tables/facts", SIGNED_IN),
     Permission(r"/hosts|/sites|/readings|/efficiency|/api/v1/readings", SERVICE_ROLES),
-    Permission(r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|steps|phases|models|alternatives)", SERVICE_ROLES),
+    Permission(
+        r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|refused|steps|phases|models|alternatives)", SERVICE_ROLES
+    ),
     Permission(r"/api/v1/benchmarks", SERVICE_ROLES),
     Permission(
         r"/api/v1/tables/(avoidable|objectives)|/trace|/api/v1/trace(/.*)?", USE_CASE_ROLES, audited=True

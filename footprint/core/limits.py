@@ -22,6 +22,8 @@ from footprint.core.units import PJ_PER_UJ, US_PER_DAY, US_PER_S, UW_PER_W
 # Time. Nothing was measured before 2000; a clock may run ahead, but not by more than a day.
 MIN_INSTANT_US = 946_684_800 * US_PER_S
 MAX_AHEAD_US = US_PER_DAY
+# What a person insists on (`--anyway`) stays in these bounds, within which every calendar works.
+FIRST_INSTANT_US, LAST_INSTANT_US = 0, 4_102_444_800 * US_PER_S  # 1970 to 2100
 MAX_REQUEST_US = 7 * US_PER_DAY
 MAX_WINDOW_US = 62 * US_PER_DAY
 

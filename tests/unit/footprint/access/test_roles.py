@@ -54,6 +54,7 @@ TABLE = {
     "/api/v1/tables/steps": UNPROTECTED,
     "/api/v1/tables/phases": UNPROTECTED,
     "/api/v1/tables/silent": UNPROTECTED,
+    "/api/v1/tables/refused": UNPROTECTED,
     "/api/v1/tables/objectives": {O, A},
     "/api/v1/tables/avoidable": {O, A},
     "/api/v1/tables/models?from=2026-07-01&to=2026-10-01": UNPROTECTED,
