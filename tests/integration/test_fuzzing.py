@@ -39,7 +39,7 @@ from footprint.ledger.object_store import ObjectStore
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, compute, config
 from tests.support.page_requests import card_request, poll_request, shell_request
-from tests.support.services import api_over, pages_over
+from tests.support.services import api_over, local_client, pages_over
 from tests.support.three_days import import_all
 from tests.unit.footprint.api.test_api import lines as record_lines
 
@@ -199,7 +199,7 @@ def test_shipments(api: Any, ledger: Store) -> None:
 def test_callbacks_of_pages(ledger: Store) -> None:
     pytest.importorskip("dashboards.callback_requests")
     rng = random.Random(SEED)
-    client = TestClient(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
+    client = local_client(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
     requests = [
         shell_request("/", "?lang=en"),
         shell_request("/compare", "?a=chat"),
@@ -218,7 +218,7 @@ def test_callbacks_of_pages(ledger: Store) -> None:
 
 def test_addresses_of_pages_and_of_the_api(ledger: Store) -> None:
     rng = random.Random(SEED)
-    client = TestClient(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
+    client = local_client(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
     paths = [
         "/",
         "/compare",

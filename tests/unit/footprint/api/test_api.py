@@ -103,7 +103,7 @@ name = "hosted"
 def test_a_token_writes_requests_of_its_services_only(
     store: Store, host: str, services: list[str], service: str, accepted: int
 ) -> None:
-    client = TestClient(api_over(store, config(PLACED), lambda: NOW_US))
+    client = local_client(api_over(store, config(PLACED), lambda: NOW_US))
     headers = {"Authorization": f"Bearer {add_token(store, host, NOW_US, services)}"}
     line = to_line(RequestRecord(DAY_S * US, service, "drafting", (DAY_S + 60) * US, id="one"))
     answer = client.post("/api/v1/ingest", content=line, headers=headers).json()
@@ -128,7 +128,7 @@ def test_a_hostile_body_gets_a_small_answer(served: tuple[TestClient, dict[str, 
 
 def test_the_bytes_of_all_hosts_have_one_budget(store: Store) -> None:
     control = AdmissionControl(max_bytes=1000)
-    client = TestClient(api_over(store, config(), lambda: NOW_US, admission=control))
+    client = local_client(api_over(store, config(), lambda: NOW_US, admission=control))
     headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
     assert client.post("/api/v1/ingest", content=b"1\n" * 600, headers=headers).status_code == 503
     assert (control.bytes, control.active.total()) == (0, 0)
