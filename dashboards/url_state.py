@@ -28,8 +28,10 @@ THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
 USE_CASE_PAGES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
-NAMED_PERIOD = re.compile(r"(?!9999)[1-9]\d{3}(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?")  # texts that parse_period takes
+NAMED_PERIOD = re.compile(r"(?:19[89]\d|2\d{3})(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?")  # texts that parse_period takes
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
+MIN_YEAR, MAX_YEAR = 1971, 2999  # of a date in a URL; calendars compute a year before and after it
+MAX_AGO_US = 50 * 366 * US_PER_DAY  # of an instant before now in a URL
 TABLE_FORMATS = ("csv", "json", "parquet")  # in which the API offers every table
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})([smhdw]))?")
 _UNITS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
@@ -178,12 +180,14 @@ class UrlState:
 
 def _parse_date(text: str) -> str:
     """A date, or an instant relative to now in Grafana's syntax (`now-7d`); empty if the text is neither."""
-    if _RELATIVE.fullmatch(text):
-        return text
+    relative = _RELATIVE.fullmatch(text)
+    if relative is not None:
+        return text if int(relative[1] or 0) * _UNITS_US[relative[2] or "s"] <= MAX_AGO_US else ""
     try:
-        return date.fromisoformat(text).isoformat() if text else ""
+        day = date.fromisoformat(text)
     except ValueError:
         return ""
+    return day.isoformat() if MIN_YEAR <= day.year <= MAX_YEAR else ""
 
 
 def _bound_us(text: str, config: Config, now_us: int, *, is_end: bool = False) -> int | None:
@@ -224,7 +228,7 @@ class PageContext:
     run_query: Callable[[Query], QueryResult]
     now_us: int
     view: UrlState
-    role: Role = Role.ADMINISTRATOR
+    role: Role = Role.NOBODY
     find_edition: Callable[[str], Release | None] = lambda period: None  # newest edition of a period
     shared: Callable[[Question], Any] | None = None  # answers that cards share
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse
 
-from footprint.access.middleware import current_role
+from footprint.access.request_context import current_role
 from footprint.api import efficiency
 from footprint.api.footprint import table_response
 from footprint.calendar.periods import BadPeriod, parse_period

@@ -87,7 +87,7 @@ _UUID = re.compile(r"\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 _HEX = re.compile(r"(?<![@\w])(?<!sha256[:-])(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?!\w)", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9]{20,}|(?<![\w-])(?=[\w-]*[A-Za-z0-9]{14})[\w-]{32,}", re.ASCII)
 _MIN_CHANGES = 6  # between small letters, capitals and digits: random words have ten and more
-_MAX_SPELT = 0.4  # share of letters in runs of three small ones: a name has more, a random word about a sixth
+_MAX_SPELT_PERCENT = 40  # of letters in runs of three small ones: a name has more, a random word about a sixth
 
 
 class TooLarge(ValueError):
@@ -186,7 +186,7 @@ def _is_random(word: str) -> bool:
     kinds = ["d" if char.isdigit() else "u" if char.isupper() else "l" for char in word]
     changes = sum(first != second for first, second in pairwise(kinds))
     spelt = sum(map(len, re.findall("[a-z]{3,}", word)))
-    return "d" in kinds and changes >= _MIN_CHANGES and spelt < _MAX_SPELT * len(word)
+    return "d" in kinds and changes >= _MIN_CHANGES and 100 * spelt < _MAX_SPELT_PERCENT * len(word)
 
 
 def _is_network_address(text: str) -> bool:

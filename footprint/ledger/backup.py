@@ -60,7 +60,8 @@ def _arrow_type(column: Column[Any]) -> pa.DataType:
 
 
 def _tables() -> list[Table]:
-    return [SQLModel.metadata.tables[name] for name in sorted(SQLModel.metadata.tables)]
+    """Tables of a backup: all but the sessions, so that a restored store signs nobody in."""
+    return [SQLModel.metadata.tables[name] for name in sorted(SQLModel.metadata.tables) if name != schema.Session.__tablename__]
 
 
 def _tables_of_release(connection: Connection, revision: str) -> list[Table]:

@@ -91,12 +91,6 @@ RULES: tuple[RetentionRule, ...] = (
             "no name and no address; a role that one person holds points to them",
         ),
     ),
-    RetentionRule(
-        ("refusal",),
-        ("nombre de lignes refusées, par machine et motif", "numbers of refused lines, by host and reason"),
-        FOREVER,
-        _NONE,
-    ),
     RetentionRule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
     RetentionRule(
         ("batch", "event", "sealed", "job", "meta", "name", "dirty_day", "compared_host", "refusal"),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +23,7 @@ from footprint.ledger.input_description import describe_input
 from footprint.ledger.rejects import IngestResult
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, config
-from tests.support.services import api_over, pages_over
+from tests.support.services import api_over, local_client, pages_over
 
 US = 1_000_000
 ENERGY = {"time": DAY_S, "host": "a", "device": "gpu:0", "component": "gpu", "power_w": 100, "source": "nvml-power"}
@@ -194,7 +193,7 @@ def test_new_names_have_a_quota_of_a_day(sqlite: Store) -> None:
 
 @pytest.mark.parametrize("bound", ["0001-01-01", "9999-12-31", "now-999999w", "1800-01-01", "9999", "2300-Q1", "-99999999999"])
 def test_a_bound_that_no_period_has_is_a_bad_query_on_every_route(sqlite: Store, bound: str) -> None:
-    client = TestClient(api_over(sqlite, config(), lambda: NOW_US), raise_server_exceptions=False)
+    client = local_client(api_over(sqlite, config(), lambda: NOW_US), raise_server_exceptions=False)
     for name in ("from", "to"):
         with pytest.raises(BadQuery):
             parse_query(config().timezone, **{"from_" if name == "from" else "to": bound})
@@ -207,7 +206,7 @@ def test_a_bound_that_no_period_has_is_a_bad_query_on_every_route(sqlite: Store,
 
 def test_periods_are_bounded_by_the_data(sqlite: Store, tmp_path: Path) -> None:
     import_energy(sqlite, _csv(tmp_path / "e.csv", ENERGY), NOW_US)
-    client = TestClient(api_over(sqlite, config(), lambda: NOW_US))
+    client = local_client(api_over(sqlite, config(), lambda: NOW_US))
     assert client.get("/api/v1/footprint?every=hour&from=1970-01-02&to=2099-01-01").status_code == 200
     import_energy(sqlite, _csv(tmp_path / "old.csv", ENERGY | {"time": "2001-01-01T00:00:00Z"}), NOW_US)
     refused = client.get("/api/v1/footprint?every=hour")
@@ -248,7 +247,7 @@ def test_what_got_in_before_there_were_limits_stops_nothing(
     lines = [json.dumps(row).encode() for row in rows]
     assert IngestService(sqlite, lambda _: set()).accept("a", lines, NOW_US).accepted == 5
     compute(sqlite, config())
-    client = TestClient(pages_over(sqlite, config(), lambda: NOW_US))
+    client = local_client(pages_over(sqlite, config(), lambda: NOW_US))
     for url in ("/metrics", "/", "/quality", "/api/v1/tables/balance", "/api/v1/tables/uncertainty"):
         assert (url, client.get(url).status_code) == (url, 200)
     rows = client.get("/api/v1/footprint?every=hour&group=service").json()["rows"]
@@ -261,7 +260,7 @@ def test_what_got_in_before_there_were_limits_stops_nothing(
     ["from=0001-01-01", "to=9999-12-31", "from=now-999999w", "period=9999", "vs=9999", "period=0000", "lang=xx", "from=%00"],
 )
 def test_no_address_of_a_page_is_an_error_of_the_server(sqlite: Store, query: str) -> None:
-    client = TestClient(pages_over(sqlite, config(), lambda: NOW_US), raise_server_exceptions=False)
+    client = local_client(pages_over(sqlite, config(), lambda: NOW_US), raise_server_exceptions=False)
     for path in ("/", "/quality"):
         assert client.get(f"{path}?{query}").status_code < 500
 

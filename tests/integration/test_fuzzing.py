@@ -39,7 +39,7 @@ from footprint.ledger.object_store import ObjectStore
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, NOW_US, compute, config
 from tests.support.page_requests import card_request, poll_request, shell_request
-from tests.support.services import api_over, pages_over
+from tests.support.services import api_over, local_client, pages_over
 from tests.support.three_days import import_all
 from tests.unit.footprint.api.test_api import lines as record_lines
 
@@ -138,7 +138,7 @@ def api(ledger: Store) -> Any:
 
 @pytest.fixture(scope="module")
 def openapi(api: Any) -> Any:
-    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", api)
+    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", api, headers={"Host": "127.0.0.1"})
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -156,7 +156,7 @@ def test_every_route_answers_as_the_openapi_document_says(openapi: Any) -> None:
         @given(case=operation.as_strategy())
         @settings(max_examples=25, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
         def check(case: Any) -> None:
-            case.call_and_validate(checks=[not_a_server_error, status_code_conformance])
+            case.call_and_validate(base_url="http://127.0.0.1", checks=[not_a_server_error, status_code_conformance])
 
         check()
         tried += 1
@@ -164,7 +164,7 @@ def test_every_route_answers_as_the_openapi_document_says(openapi: Any) -> None:
 
 
 def test_the_openapi_document_is_complete(api: Any) -> None:
-    document = TestClient(api).get("/api/v1/openapi.json").json()
+    document = local_client(api).get("/api/v1/openapi.json").json()
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -199,7 +199,7 @@ def test_shipments(api: Any, ledger: Store) -> None:
 def test_callbacks_of_pages(ledger: Store) -> None:
     pytest.importorskip("dashboards.callback_requests")
     rng = random.Random(SEED)
-    client = TestClient(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
+    client = local_client(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
     requests = [
         shell_request("/", "?lang=en"),
         shell_request("/compare", "?a=chat"),
@@ -218,7 +218,7 @@ def test_callbacks_of_pages(ledger: Store) -> None:
 
 def test_addresses_of_pages_and_of_the_api(ledger: Store) -> None:
     rng = random.Random(SEED)
-    client = TestClient(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
+    client = local_client(pages_over(ledger, config(), lambda: NOW_US), raise_server_exceptions=False)
     paths = [
         "/",
         "/compare",
