@@ -15,6 +15,7 @@ from dashboards.translations import translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.access import AccessRefused
 from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.figures.query import BadQuery
 
 Row = dict[str, Any]
 DECORATIVE: dict[str, Any] = {"aria-hidden": "true"}  # hidden from screen readers: the text beside it says the same
@@ -218,13 +219,19 @@ def refusal_text(refused: AccessRefused, language: str) -> str:
 
 
 def error_boundary(build: Callable[[], Any], context: PageContext) -> Any:
-    """Result of ``build``, or a card that says that it failed, with the error id of the log; the other cards stay."""
+    """Result of ``build``, or a card with the reason why it shows nothing: a refusal, an address that asks for nothing
+    that can be, a store that does not answer, or the error id of the log; the other cards stay.
+    """
     language = context.view.language
     try:
         return build()
     except AccessRefused as refused:
         reason = html.P(f"[c] {refusal_text(refused, language)}", className="sentence", role="status")
         return card(translate(language, "refused_title"), "", reason, language)
+    except BadQuery as bad:
+        sentence = translate(language, "bad_address") + (f" ({bad}). " if language == "en" else ". ")
+        default = html.A(translate(language, "30d"), href=context.view.link(period="30d"))
+        return html.Section(html.P([sentence, default], role="status"), className="block")
     except DBAPIError:
         text = f"{translate(language, 'away_title')}."
     except Exception:

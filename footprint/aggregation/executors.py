@@ -210,33 +210,34 @@ def compute_in_workers(
     max_bytes = config.fleet_memory_mb * MIB // max_tasks
     try:
         while ready or running:
-            while ready and len(running) < max_tasks:
-                group = ready.popleft()
-                shards = remaining[group].popleft()
-                running[pool.submit(_compute_task, store.url, config, book, shards, max_bytes)] = (group, shards)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                group, shards = running.pop(future)
-                try:
+            try:
+                while ready and len(running) < max_tasks:
+                    shards = remaining[ready[0]][0]
+                    future = pool.submit(_compute_task, store.url, config, book, shards, max_bytes)
+                    group = ready.popleft()
+                    running[future] = (group, remaining[group].popleft())
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    group, shards = running[future]
                     result = future.result()
-                except BrokenProcessPool:
-                    broken_pools += 1
-                    if broken_pools >= MAX_ATTEMPTS:
-                        raise FleetError(
-                            f"workers died {broken_pools} times, last at {shards[0][0].text}; is there memory enough?"
-                        ) from None
-                    # All tasks that ran in the broken pool start again.
-                    for lost_group, lost_shards in [(group, shards), *running.values()]:
-                        remaining[lost_group].appendleft(lost_shards)
-                        ready.append(lost_group)
-                    running.clear()
-                    pool = _process_pool(workers.number)
-                    break
-                workers.peak_bytes = max(workers.peak_bytes, result.peak_bytes)
-                if len(result.computed) < len(shards):
-                    remaining[group].appendleft(shards[len(result.computed) :])
-                yield from result.computed
-                if remaining[group]:
-                    ready.append(group)
+                    del running[future]
+                    workers.peak_bytes = max(workers.peak_bytes, result.peak_bytes)
+                    if len(result.computed) < len(shards):
+                        remaining[group].appendleft(shards[len(result.computed) :])
+                    if remaining[group]:
+                        ready.append(group)
+                    yield from result.computed
+            except BrokenProcessPool:  # of a task, or before it was given to the pool
+                broken_pools += 1
+                if broken_pools >= MAX_ATTEMPTS:
+                    raise FleetError(
+                        f"workers died {broken_pools} times, last at {shards[0][0].text}; is there memory enough?"
+                    ) from None
+                # All tasks that ran in the broken pool start again.
+                for lost_group, lost_shards in running.values():
+                    remaining[lost_group].appendleft(lost_shards)
+                    ready.append(lost_group)
+                running.clear()
+                pool = _process_pool(workers.number)
     finally:
         if pool is not workers.executor:
             pool.shutdown(wait=False, cancel_futures=True)

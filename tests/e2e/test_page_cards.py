@@ -91,15 +91,18 @@ def wait_for_focus(page: Any, *ids: str) -> None:
 
 
 def choose(page: Any, menu: str, steps: int) -> None:
-    """Open a menu and take one of its links, by keyboard alone."""
+    """Open a menu and take one of its links, by keyboard alone; wait until the menus show the choice."""
     page.locator(f"#choice-{menu}").focus()
     page.keyboard.press("Enter")
     for _ in range(steps):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "A"
-    before = page.url
+    before, chosen = page.url, page.evaluate("document.activeElement.textContent")
     page.keyboard.press("Enter")
     page.wait_for_function("before => window.location.href !== before", arg=before)
+    page.wait_for_function(
+        "([id, chosen]) => document.getElementById(id)?.querySelector('b').textContent === chosen", arg=[f"choice-{menu}", chosen]
+    )
 
 
 def test_a_slow_card_keeps_no_other_card_waiting(page: Any, service: Service) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +136,34 @@ def test_workers_that_die_at_every_try_are_an_error_and_the_days_stay_due(
     monkeypatch.setattr(executors, "_compute_task", compute_or_die)
     compute(store, FACTS)
     assert rows(store) == rows(here)
+    store.close()
+    here.close()
+
+
+@pytest.mark.parametrize("broken", [1, executors.MAX_ATTEMPTS])
+def test_workers_that_die_before_a_task_is_given_to_them_are_replaced_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int
+) -> None:
+    make_pool, pools = executors._process_pool, 0
+
+    def pool_of_dead_workers(number: int) -> futures.ProcessPoolExecutor:
+        nonlocal pools
+        pools += 1
+        pool = make_pool(number)
+        if pools <= broken:
+            with pytest.raises(BrokenProcessPool):
+                pool.submit(os._exit, 1).result()
+        return pool
+
+    monkeypatch.setattr(executors, "_process_pool", pool_of_dead_workers)
+    here, store = fresh(tmp_path / "here.db"), fresh(tmp_path / "dead.db")
+    compute(here, FACTS)
+    if broken < executors.MAX_ATTEMPTS:
+        assert compute(store, replace(FACTS, fleet_workers=2)).computed == 5
+        assert rows(store) == rows(here)
+    else:
+        with pytest.raises(FleetError, match="workers died"):
+            compute(store, replace(FACTS, fleet_workers=2))
     store.close()
     here.close()
 

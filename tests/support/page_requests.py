@@ -55,6 +55,29 @@ def poll_request(url: str, language: str = "en") -> dict[str, Any]:
     }
 
 
+def power_request(path: str, search: str, language: str = "en") -> dict[str, Any]:
+    """Request of the power of a host now."""
+    return {
+        "output": "power.figure",
+        "outputs": {"id": "power", "property": "figure"},
+        "inputs": [_part("live.n_intervals", 1)],
+        "state": [_part("address.pathname", path), _part("address.search", search), _part("language.data", language)],
+        "changedPropIds": ["live.n_intervals"],
+    }
+
+
+def pause_request(language: str = "en") -> dict[str, Any]:
+    """Request of a click on the button that holds the power of a host."""
+    outputs = ("live.disabled", "pause.children")
+    return {
+        "output": f"..{'...'.join(outputs)}..",
+        "outputs": [dict(zip(("id", "property"), name.split("."), strict=True)) for name in outputs],
+        "inputs": [_part("pause.n_clicks", 1)],
+        "state": [_part("live.disabled", True), _part("language.data", language)],
+        "changedPropIds": ["pause.n_clicks"],
+    }
+
+
 def frame_names(shell: str) -> list[str]:
     """Names of the frames in the answer to the request of a shell, in reading order."""
     return list(_names(json.loads(shell)["response"]))

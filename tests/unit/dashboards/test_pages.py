@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from dashboards.answers import DataVersion, TtlCache
-from dashboards.components import error_boundary
+from dashboards.components import error_boundary, has_failed
 from dashboards.page_shell import PAGES
 from dashboards.translations import catalogue, translate
 from dashboards.url_state import PageContext, UrlState
@@ -95,6 +95,14 @@ def test_a_failing_card_shows_an_error_and_is_logged(caplog: pytest.LogCaptureFi
     assert "the others stay" in text
     assert "a bug of ours" not in text
     assert "a bug of ours" in caplog.text
+
+
+def test_an_address_that_asks_for_no_possible_period_gives_the_reason_and_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    here = context_of(lambda question: QueryResult([], []))
+    section = error_boundary(lambda: Query(from_us=2, to_us=1), here)
+    assert "from must be before to" in text_of(section)
+    assert not has_failed(section)
+    assert caplog.text == ""
 
 
 @pytest.fixture
