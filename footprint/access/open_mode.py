@@ -82,8 +82,8 @@ class OpenDoor:
         return f"{target}?{rest}" if rest else target, len(tokens) == 1 and _same(tokens[0], self._token)
 
 
-def _same(given: str, secret: str) -> bool:
-    return hmac.compare_digest(given.encode(), secret.encode())
+def _same(text: str, secret: str) -> bool:
+    return hmac.compare_digest(text.encode(), secret.encode())
 
 
 def is_loopback_host(host: str) -> bool:
