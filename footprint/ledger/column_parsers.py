@@ -55,10 +55,9 @@ def parse_texts(column: pa.Array, name: str, errors: ColumnErrors, *, required: 
     codes, values = np.asarray(encoded.indices), pc.utf8_trim_whitespace(encoded.dictionary)
     if required:
         errors.mark(np.asarray(pc.equal(values, ""))[codes], name, "empty")
-    for code, text in enumerate(values.to_pylist()):
-        fault = _TEXT_FAULTS.get(text) or name_fault(text)
-        if fault:
-            errors.mark(codes == code, name, fault)
+    faults = np.array([_TEXT_FAULTS.get(text) or name_fault(text) for text in values.to_pylist()], dtype=object)
+    for fault in sorted(set(faults) - {""}):  # once a reason, not once a name: a file may hold a faulty name a line
+        errors.mark((faults == fault)[codes], name, fault)
     return values.take(encoded.indices)
 
 
