@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,12 @@ class LogTailer:
     def read(self) -> list[str]:
         """Request lines of all new log lines; without a ``commit`` they are read again."""
         self._pending_refused = self._refused
-        lines = (self._parse_line(line.raw, line.identity) for line in self.logs.read())
+        try:
+            lines = [self._parse_line(line.raw, line.identity) for line in self.logs.read()]
+        except Exception as error:  # a log that is broken in a new way must not stop the measuring
+            self._pending_refused = self._refused
+            self.logs.abandon(error)
+            return []
         return [line for line in lines if line]
 
     def commit(self) -> None:
@@ -87,8 +93,15 @@ def read_file(field_map: FieldMap, path: str, users: DistinctUsers | None = None
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read, or is no archive or table.
     """
+    try:
+        yield from _read_file(field_map, path, users)
+    except (EOFError, zlib.error, csv.Error) as error:
+        raise OSError(f"{path}: {error}") from None
+
+
+def _read_file(field_map: FieldMap, path: str, users: DistinctUsers | None) -> Iterator[tuple[int, str | None]]:
     opener = gzip.open if path.endswith(".gz") else open
     with contextlib.nullcontext(sys.stdin.buffer) if path == "-" else opener(path, "rb") as file:
         if field_map.file_format == "csv":

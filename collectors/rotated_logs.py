@@ -19,7 +19,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, NamedTuple
@@ -160,6 +160,8 @@ class _Look:
     gaps: int
     long_lines: int
     budget_bytes: int = MAX_LOOK_BYTES
+    is_abandoned: bool = False
+    checks: list[tuple[Source, tuple[int, int], int]] = field(default_factory=list)  # of files whose marks were compared
 
 
 class RotatedLogs:
@@ -190,11 +192,22 @@ class RotatedLogs:
             if source is not None:
                 look.files[index] = yield from self._read_file(look, file, source)
 
+    def abandon(self, error: Exception) -> None:
+        """Give up a look that an error ended; the next one begins where this one did."""
+        self._look = _Look(list(self._files), self.gaps, self.long_lines, is_abandoned=True)
+        self._log_once(f"{self.pattern} cannot be read: {type(error).__name__}: {error}")
+
     def commit(self) -> None:
         """Confirm that all lines read are on disk."""
         look = self._look
-        self._files, self.gaps, self.long_lines = look.files, look.gaps, look.long_lines
+        if look.is_abandoned:
+            return
+        # Of an empty file that ended nothing is known but an inode, which another file may have by now.
+        self._files = [file for file in look.files if file.offset or not file.is_ended]
+        self.gaps, self.long_lines = look.gaps, look.long_lines
         self._has_looked, self._must_search = True, False
+        for source, checked, rest_bytes in look.checks:
+            source.checked, source.rest_bytes = checked, rest_bytes
         wanted = {file.key for file in self._files if not file.is_ended}
         for key in [key for key in self._sources if key not in wanted]:
             self._sources.pop(key).close()
@@ -231,7 +244,8 @@ class RotatedLogs:
             if source is None:
                 continue
             file = orphans.get(source.key)
-            if file is not None and self._continues(file, source):
+            # The inode of a file that ended may be that of another one by now.
+            if file is not None and not file.is_ended and self._continues(file, source):
                 look.files.append(replace(file, path=os.path.realpath(path), is_live=True, is_ended=False))
                 del orphans[file.key]
             elif source.is_packed:
@@ -280,7 +294,7 @@ class RotatedLogs:
         candidates = {*rotated_paths, *last_paths}
         for folder, names in folders.items():
             for entry in _entries(folder):
-                inner = _entries(entry.path) if entry.is_dir(follow_symlinks=False) else [entry]
+                inner = _entries(entry.path) if _is_folder(entry) else [entry]
                 candidates |= {file.path for file in inner if any(is_rotated_name(file.name, name) for name in names)}
         return sorted(candidates - (set(paths) - set(rotated_paths)))[:MAX_SIBLINGS]
 
@@ -299,7 +313,9 @@ class RotatedLogs:
             for file in by_position:
                 path = next((path for path, source in left.items() if file.key in orphans and is_same(file, source)), None)
                 if path is not None:
-                    look.files.append(replace(file, path=path, key=left.pop(path).key, is_live=False, is_ended=False))
+                    source = left.pop(path)
+                    is_ended = file.is_ended and source.is_packed and source.key == file.key  # compressed files do not grow
+                    look.files.append(replace(file, path=path, key=source.key, is_live=False, is_ended=is_ended))
                     del orphans[file.key]
         unseen = 0
         for path, source in left.items():
@@ -333,16 +349,19 @@ class RotatedLogs:
         return start[:common] == other[:common] and (start == other or b"\n" in start[:common] or common == MARK_BYTES)
 
     def _longer_than_known(self, copied: list[LogFile], source: Source) -> LogFile | None:
-        """The file that a plain one is a copy of and goes beyond, such as one that was rewritten and then rotated."""
-        if source.is_packed or not copied or any(file.offset == NONE_OF_OURS for file in copied):
+        """The file that another one is a copy of and goes beyond, such as one that was rewritten and then rotated."""
+        if not copied or any(file.offset == NONE_OF_OURS for file in copied):
             return None
         known = [self._sources[file.key].status().st_size if file.key in self._sources else file.offset for file in copied]
         whole = [file for file in copied if file.head.length and _has_content_of(file, source, whole=True)]
-        is_longer = source.status().st_size > max(known)
-        return max(whole, key=lambda file: file.offset) if whole and is_longer else None
+        try:
+            return max(whole, key=lambda file: file.offset) if whole and source.read_at(max(known), 1) else None
+        except Damaged:
+            source.rewind()
+            return None
 
     def _is_same_file(self, file: LogFile, source: Source) -> bool:
-        return file.key == source.key and self._continues(file, source)
+        return file.key == source.key and (_has_head_of(file, source) if source.is_packed else self._continues(file, source))
 
     def _open(self, path: str) -> Source | None:
         """The open file at a path, the same object while it is open; None if it cannot be opened."""
@@ -409,7 +428,7 @@ class RotatedLogs:
         is_last = new_bytes < size and not file.is_live and (source.is_packed or self._is_given_up(look, source))
         lines, after, long_lines = _split_lines(data[before:], file, is_last=is_last)
         consumed = before + after.offset - file.offset
-        source.checked, source.rest_bytes = (status.st_size, status.st_mtime_ns), len(data) - consumed
+        look.checks.append((source, (status.st_size, status.st_mtime_ns), len(data) - consumed))
         look.long_lines += long_lines
         after = _marked(after, data[:consumed], source)
         for position, raw in lines:
@@ -474,6 +493,13 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
             return list(islice(entries, MAX_ENTRIES))
     except OSError:
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _device(path: str) -> int:

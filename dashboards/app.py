@@ -12,10 +12,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from dash import MATCH, Dash, Input, Output, State, dcc, html, no_update
-from fastapi import FastAPI
+from dash.exceptions import DependencyException
+from fastapi import Request
+from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
 from dashboards.answers import DataVersion, Question, TtlCache, query_answer
+from dashboards.callback_requests import CallbackGuard
 from dashboards.card_frames import FRAME_TYPE
 from dashboards.components import has_failed
 from dashboards.layout import picture_texts, skeleton
@@ -25,8 +28,10 @@ from dashboards.parts.power import power_figure
 from dashboards.translations import LANGUAGES, translate
 from dashboards.url_state import NAMED_PERIOD, THEMES, PageContext, UrlState, shows_protected_only
 from footprint.access import AccessRefused, Role
+from footprint.access.application import Application
 from footprint.access.authentication import access_mode
-from footprint.access.middleware import PAGE_KEY, AuthorizedQueries, current_role
+from footprint.access.authorized_queries import AuthorizedQueries
+from footprint.access.request_context import PAGE_KEY, RECEIVED_KEY, current_role
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.editions.repository import Release, latest_release
@@ -51,6 +56,23 @@ NON_PAGE_PREFIXES = (
     "/favicon",
 )
 
+# Digests of the style sheets that the scripts of Dash 4.4 and Plotly 6 insert into a page (the first is empty: Plotly fills it
+# rule by rule). A browser test finds violations; a sheet that an upgrade changes styles only controls that no page uses.
+LIBRARY_STYLES = (
+    "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+    "Do5Z9ZqsPvCQTUBQS9BnDm/2+on7omuzuLYk5sbA+2s=",
+    "ITR5T9OwskhdqdsliUJRmgp9ltOFAHgXe1F7eRvGnmQ=",
+    "0IJGrxhCP5NUIafylLkj5118xkZH1kp5FmNio7NOckI=",
+    "Z8VokGxeiKThZOEmkdUgfW+jxbvItBwAXC8M1c4wqAM=",
+    "VUA+tqvhK3niMn7AdszqidMFPRh9FLqxB2iINUrsiTw=",
+    "Aq43X0SlmB69maWGob4rp/UuSHhwePalkRRExtsxOJ8=",
+    "SkhFDxgIcEjMhRh19uSHWrkdnAlZ9rlskgr9yLsipa8=",
+    "uDiOZWps1U7E8/0BTaQrclYMhVhRVE4dT0vb5X6nXOw=",
+    "+QoPrsxO0auPnxSulD3bAr9CoDGgzv7YRfYE0vfxeQI=",
+    "MJs2ke1SA6Cy3tTCZu2QH0rj0r//iNqU0idy9bM4leg=",
+    "X2TqJwnIiE/ceDVeAdr7v7BOWBU6CEzE6qxlNzBzvBk=",
+    "ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o=",
+)
 REFRESH_MS = 10_000
 MAX_PAGE_THREADS = 2  # further requests for cards wait, so that the server stays responsive
 MAX_CACHED_CARDS = 640  # about 50 pages of up to 1 MB
@@ -60,7 +82,7 @@ _print: ContextVar[bool] = ContextVar("print", default=False)
 
 
 def mount(
-    api: FastAPI,
+    api: Application,
     store: Store,
     config: Config,
     clock: Callable[[], int],
@@ -162,8 +184,6 @@ def mount(
     )
     async def power(_ticks: int | None, path: str, search: str, language: str) -> Any:
         page_context = context(path, search, language)
-        if not page_context.role.sees_services:
-            return no_update  # the client chooses the URL, so the role is checked here again
         chart = await run_in_thread(_card_threads, power_figure, page_context, page_context.view.get("name"))
         return no_update if chart is None else chart[0]
 
@@ -178,8 +198,15 @@ def mount(
     def pause(_clicks: int | None, disabled: bool | None, language: str) -> Any:
         return not disabled, translate(language, "pause" if disabled else "resume")
 
-    api.state.scripts = tuple(f"'{digest}'" if not digest.startswith("'") else digest for digest in dash.csp_hashes())
+    api.page_scripts = tuple(f"'{digest}'" if not digest.startswith("'") else digest for digest in dash.csp_hashes())
+    api.page_styles = tuple(f"'sha256-{digest}'" for digest in LIBRARY_STYLES)
+    api.surround(lambda app: CallbackGuard(app, dash.callback_map))
+    api.add_exception_handler(DependencyException, _no_such_file)
     return _LocaleMiddleware(api)
+
+
+async def _no_such_file(request: Request, _: Exception) -> JSONResponse:
+    return JSONResponse({"error": f"no such address: {request.url.path}"}, status_code=404)
 
 
 _card_threads = ThreadPoolExecutor(max_workers=MAX_PAGE_THREADS, thread_name_prefix="card")
@@ -321,12 +348,13 @@ def _rewrite_page_path(scope: Any, send: Any) -> tuple[Any, Any]:
     path = scope["path"]
     if scope["method"] not in ("GET", "HEAD") or path.startswith(NON_PAGE_PREFIXES) or path == "/":
         return scope, send
-    index_scope = {**scope, "path": "/", "raw_path": b"/", PAGE_KEY: path}
+    index_scope = {**scope, "path": "/", "raw_path": b"/", PAGE_KEY: path, RECEIVED_KEY: scope}
     if path in PAGES:
-        return index_scope, send  # `AccessMiddleware` answers 404 if the role may not see the page
+        return index_scope, send  # `AuthorizationMiddleware` answers 404 if the role may not see the page
 
     async def not_found(message: Any) -> None:
-        await send({**message, "status": 404} if message["type"] == "http.response.start" else message)
+        is_page = message["type"] == "http.response.start" and message["status"] == 200
+        await send({**message, "status": 404} if is_page else message)
 
     return index_scope, not_found
 

@@ -26,6 +26,7 @@ LOGO_SVG = (
     '<line x1="2" y1="9" x2="32" y2="9"/>'
     '<line x1="2" y1="3" x2="2" y2="15"/><line x1="32" y1="3" x2="32" y2="15"/><circle cx="15" cy="9" r="5"/></svg>'
 )
+LINK_COMMAND = "footprint access link"
 SKELETON_BLOCKS = ((56, "60%"), (160, "100%"), (340, "100%"), (340, "100%"))  # heights [px] and widths of the placeholders
 
 
@@ -82,8 +83,21 @@ def _account_links(context: PageContext) -> list[Any]:
         address = f"/auth/login?{urlencode({'next': context.view.link()})}"
         links.append(html.A(translate(language, "sign_in"), href=address))
     elif mode == "oidc":
-        links.append(html.A(translate(language, "sign_out"), href="/auth/logout"))
+        button = html.Button(translate(language, "sign_out"), type="submit", className="link")
+        links.append(html.Form(button, action="/auth/logout", method="post"))
     return links
+
+
+def entrance_notice(context: PageContext) -> list[Any]:
+    """How a public reader of open mode becomes administrator, in both languages; empty for any other reader."""
+    if access_mode(context.config) != "open" or context.role is not Role.PUBLIC:
+        return []
+    languages = sorted(LANGUAGES, key=lambda code: code != context.view.language)
+    paragraphs = []
+    for code in languages:
+        before, command, after = translate(code, "open_door").partition(LINK_COMMAND)
+        paragraphs.append(html.P([before, html.Code(command), after], lang=code))
+    return [html.Aside(paragraphs, className="entrance")]
 
 
 def _settings_menu(title: str, items: list[Any]) -> html.Details:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dashboards.card_frames import FrameRow, PageParts, fill, framed
-from dashboards.layout import footer, header, print_header
+from dashboards.layout import entrance_notice, footer, header, print_header
 from dashboards.pages import (
     access,
     charter,
@@ -65,9 +65,12 @@ def render_shell(context: PageContext) -> PageShell:
     view, parts = context.view, _parts(context)
     navigation, more = _visible_pages(context, NAVIGATION), _visible_pages(context, (*MORE, access))
     frames = [[frame.name for frame in part.frames] if isinstance(part, FrameRow) else part.name for part in parts.parts]
+    notice, filters = entrance_notice(context), None if parts.filters is None else parts.filters()
+    if notice:
+        filters = notice if filters is None else [*notice, filters]
     return PageShell(
         header(context, navigation, more),
-        None if parts.filters is None else parts.filters(),
+        filters,
         print_header(context),
         [framed(part, view.language) for part in parts.parts],
         footer(context, more),

@@ -156,11 +156,15 @@ def _mark_method_breaks(figure: go.Figure, points: list[TrendPoint], language: s
             figure.add_annotation(x=middle, yref="paper", y=1.09, text=words, showarrow=False, yanchor="bottom")
 
 
+# Not <b> in the text: Plotly writes tags as style attributes, which the content security policy forbids.
+BOLD = {"weight": 700}
+
+
 def _mark_annotations(figure: go.Figure, annotations: Sequence[tuple[datetime, str]]) -> None:
     for number, (at, _) in enumerate(annotations, 1):
         figure.add_vline(x=at, line={"width": 1, "dash": "2px,2px", "color": IDLE}, layer="above")
         figure.add_annotation(
-            x=at, yref="paper", y=1, text=f"<b>{number}</b>", showarrow=False, xanchor="left", yanchor="top", xshift=4
+            x=at, yref="paper", y=1, text=str(number), font=BOLD, showarrow=False, xanchor="left", yanchor="top", xshift=4
         )
 
 
@@ -170,14 +174,10 @@ def _label_last_point(figure: go.Figure, p: TrendPoint, unit: str, language: str
     when = format_date(p.at.date(), "MMM" if (p.end - p.at).days > 20 else "d MMM", locale=language)
     if (p.end - p.at).total_seconds() <= 5400 and count > 1:
         when = format_datetime(p.at, "HH:mm", locale=language)
-    lines = [
-        f"<b>{text.value}\u00a0{unit}</b>",
-        text.interval,
-        f"{when}{', ' + translate(language, 'provisional_word') if p.open else ''}",
-    ]
-    figure.add_annotation(
-        x=p.at, y=p.value, text="<br>".join(filter(None, lines)), showarrow=False, xanchor="left", align="left", xshift=14
-    )
+    lines = [text.interval, f"{when}{', ' + translate(language, 'provisional_word') if p.open else ''}"]
+    place: dict[str, Any] = {"x": p.at, "y": p.value, "showarrow": False, "xanchor": "left", "align": "left", "xshift": 14}
+    figure.add_annotation(text=f"{text.value}\u00a0{unit}", font=BOLD, yanchor="bottom", **place)
+    figure.add_annotation(text="<br>".join(filter(None, lines)), yanchor="top", **place)
 
 
 def time_axis() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from footprint.core.timestamps import format_instant, from_datetime, parse_insta
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 from footprint.editions.repository import Release
 from footprint.figures import Query, QueryResult
+from footprint.figures.query import check_bound
 from footprint.storage.database import Store
 
 PERIODS = ("today", "7d", "30d", "quarter", "year", "all")
@@ -27,8 +28,10 @@ THEMES = ("auto", "light", "dark")
 FILTERS = ("service", "use_case", "model", "host", "site")
 USE_CASE_PAGES = ("/use-cases", "/charter", "/efficiency")  # pages whose figures stand below service level
 FIGURES = ("energy_kwh", "co2e_location_g", "requests", "wh_thousand")
-NAMED_PERIOD = re.compile(r"(?!9999)[1-9]\d{3}(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?")  # texts that parse_period takes
+NAMED_PERIOD = re.compile(r"(?:19[89]\d|2\d{3})(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?")  # texts that parse_period takes
 _DAYS = {"today": 1, "7d": 7, "30d": 30}
+MIN_YEAR, MAX_YEAR = 1971, 2999  # of a date in a URL; calendars compute a year before and after it
+MAX_AGO_US = 50 * 366 * US_PER_DAY  # of an instant before now in a URL
 TABLE_FORMATS = ("csv", "json", "parquet")  # in which the API offers every table
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})([smhdw]))?")
 _UNITS_US = {"s": US_PER_S, "m": 60 * US_PER_S, "h": US_PER_HOUR, "d": US_PER_DAY, "w": 7 * US_PER_DAY}
@@ -109,11 +112,20 @@ class UrlState:
         """[from, to) of the period [µs], at midnights of the organisation's time zone; None where it is open.
 
         Bounds relative to now are rounded outwards to whole slots, of which all figures are made.
+
+        Raises
+        ------
+        BadQuery
+            If no period of figures can have such a bound.
         """
         if self.since or self.until:
-            return _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us, is_end=True)
-        begin, end = self._days(config, now_us)
-        return (None if begin is None else _midnight_us(begin, config), None if end is None else _midnight_us(end, config))
+            bounds = _bound_us(self.since, config, now_us), _bound_us(self.until, config, now_us, is_end=True)
+        else:
+            begin, end = self._days(config, now_us)
+            bounds = None if begin is None else _midnight_us(begin, config), None if end is None else _midnight_us(end, config)
+        for name, bound_us in zip(("from", "to"), bounds, strict=True):
+            check_bound(name, bound_us)
+        return bounds
 
     def _days(self, config: Config, now_us: int) -> tuple[date | None, date | None]:
         today = to_datetime(now_us).astimezone(config.timezone).date()
@@ -168,12 +180,14 @@ class UrlState:
 
 def _parse_date(text: str) -> str:
     """A date, or an instant relative to now in Grafana's syntax (`now-7d`); empty if the text is neither."""
-    if _RELATIVE.fullmatch(text):
-        return text
+    relative = _RELATIVE.fullmatch(text)
+    if relative is not None:
+        return text if int(relative[1] or 0) * _UNITS_US[relative[2] or "s"] <= MAX_AGO_US else ""
     try:
-        return date.fromisoformat(text).isoformat() if text else ""
+        day = date.fromisoformat(text)
     except ValueError:
         return ""
+    return day.isoformat() if MIN_YEAR <= day.year <= MAX_YEAR else ""
 
 
 def _bound_us(text: str, config: Config, now_us: int, *, is_end: bool = False) -> int | None:
@@ -214,7 +228,7 @@ class PageContext:
     run_query: Callable[[Query], QueryResult]
     now_us: int
     view: UrlState
-    role: Role = Role.ADMINISTRATOR
+    role: Role = Role.NOBODY
     find_edition: Callable[[str], Release | None] = lambda period: None  # newest edition of a period
     shared: Callable[[Question], Any] | None = None  # answers that cards share
 

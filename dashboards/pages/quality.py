@@ -15,6 +15,7 @@ from dashboards.parts.day_strip import coverage_card, day_strip
 from dashboards.parts.filters import filter_bar, period_label, period_name
 from dashboards.parts.headlines import empty_state, headline, source_line
 from dashboards.parts.notices import balance_finding, notices_card
+from dashboards.parts.refused_records import refused_records_card
 from dashboards.translations import missing_mark, translate
 from dashboards.url_state import PageContext, table_links
 from footprint.access.authorization import CONFIDENTIAL
@@ -24,6 +25,7 @@ from footprint.core.timestamps import format_instant, parse_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
 from footprint.editions.sections.uncertainty import cause_text, lower_first
 from footprint.i18n.formatting import energy_unit, format_local_time, format_number, format_percent
+from footprint.ledger.refusals import refusals_by_reason
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, HostLiveness, host_liveness
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.split_diagnostics import split_diagnostics
@@ -64,6 +66,7 @@ def content(context: PageContext) -> PageParts:
             ),
             frame("agents", lambda _: silent_agents_card(context), "frame_agents", height_px=150, kind="wide"),
             frame("splits", lambda _: _splits_card(context), "splits_title", kind="wide"),
+            frame("refused", lambda _: refused_records_card(context), "refused_title", height_px=150, kind="wide"),
             frame("jobs", lambda _: _jobs_card(context), "jobs_title", height_px=200, kind="wide"),
         ]
     return PageParts(parts, partial(filter_bar, context))
@@ -232,7 +235,8 @@ def silent_agents_card(context: PageContext) -> Any:
     language = context.view.language
     assert context.store is not None
     hosts = host_liveness(context.store, context.config, context.now_us)
-    if not hosts:
+    refused = refusals_by_reason(context.store)
+    if not hosts and not refused:
         return None
     in_service = sorted((host for host in hosts if host.state != RETIRED), key=lambda host: host.state != SILENT)
     retired = sum(host.state == RETIRED for host in hosts)
@@ -253,10 +257,18 @@ def silent_agents_card(context: PageContext) -> Any:
         translate(language, "silent_sub", minutes=minutes, zone=str(context.config.timezone)),
         scrollable(table(head, body, title), title) if body else None,
         language,
-        sentences=[translate(language, "silent_retired", number=str(retired), days=days)] if retired else [],
+        sentences=[
+            *([translate(language, "silent_retired", number=str(retired), days=days)] if retired else []),
+            *([_refused_sentence(refused, language)] if refused else []),
+        ],
         data=table_links("silent"),
         wide=True,
     )
+
+
+def _refused_sentence(refused: dict[str, int], language: str) -> str:
+    count, reasons = format_number(sum(refused.values()), language), str(len(refused))
+    return translate(language, "silent_refused", number=count, reasons=reasons)
 
 
 def _silent_agents_title(hosts: list[HostLiveness], language: str) -> str:

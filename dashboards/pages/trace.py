@@ -9,7 +9,7 @@ from dash import html
 from dashboards.components import card, message, page_title, scrollable, table
 from dashboards.translations import translate
 from dashboards.url_state import PageContext, UrlState
-from footprint.access.middleware import record_access
+from footprint.access.request_context import record_access
 from footprint.editions import provenance
 from footprint.editions.figure_format import format_figure
 from footprint.editions.repository import NoSuchEdition

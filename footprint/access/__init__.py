@@ -4,6 +4,6 @@ A reader is known by a role only; names are never stored.
 """
 
 from footprint.access.authorization import AccessRefused, authorize_answer
-from footprint.access.roles import Role, allows
+from footprint.access.policy import Role, allows
 
 __all__ = ["AccessRefused", "Role", "allows", "authorize_answer"]

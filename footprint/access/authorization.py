@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from footprint.access.roles import Role
+from footprint.access.policy import Role, decide
 from footprint.calendar.periods import MONTHS_PER_PERIOD, period_at
 from footprint.core.timestamps import parse_instant
 from footprint.figures.engine import QueryResult
@@ -72,7 +72,7 @@ def check_query(query: Query, role: Role, zone: ZoneInfo) -> None:
     AccessRefused
         If it has none; the message names the allowed queries.
     """
-    if role is Role.PUBLIC:
+    if not decide(role, "figures:protected"):
         raise AccessRefused("figures for the public are in the published editions: /api/v1/reports")
     dimensions = _dimensions_of(query)
     if dimensions & PLACE_COLUMNS and not role.sees_services:

@@ -1,213 +1,179 @@
-"""ASGI middleware: authenticate, authorize, write the audit log, set security headers."""
+"""ASGI middlewares around the whole application: authentication, limits of a body, authorization, audit log."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from footprint.access.audit_log import describe_cells, write_access
-from footprint.access.authentication import authenticate
-from footprint.access.authorization import AccessRefused, CellPolicy, authorize_answer, is_below_service_level
-from footprint.access.roles import Role, permission_of
-from footprint.calendar.periods import MONTHS_PER_PERIOD, parse_period, period_at
+from footprint.access.audit_log import write_access
+from footprint.access.authentication import Authenticator, Headers, Reader, headers_of
+from footprint.access.error_pages import CROSS_SITE, FOREIGN_HOST, WRONG_LINK, Messages, error_page
+from footprint.access.open_mode import COOKIE_MAX_AGE_S, refusal
+from footprint.access.policy import Role, decide, permission_of
+from footprint.access.request_context import PAGE_KEY, current_context, request_context
 from footprint.config import Config
-from footprint.editions.protected_cells import ProtectedCells, previously_published_cells, protect_period
-from footprint.editions.release_context import Key
-from footprint.editions.repository import published_editions, release_state
-from footprint.figures.engine import QueryResult
-from footprint.figures.query import Query
-from footprint.storage import schema
-from footprint.storage.database import Store, table
+from footprint.storage.database import Store
 
-STORE_CHECK_INTERVAL_S = 1.0
-MAX_DECISION_AGE_S = 600.0  # a quarter may end meanwhile
-PAGE_KEY = "footprint.page"  # key of a scope whose path was rewritten: the page that the document is for
-_SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-)
+MAX_BODY_BYTES = 256 << 10  # of a request whose route sets no limit of its own; a callback takes a few hundred bytes
+OWN_LIMIT_PATHS = ("/api/v1/ingest",)
+_REFUSED: dict[str, Messages] = {"host": FOREIGN_HOST, "cross-site": CROSS_SITE}
 
 
-@dataclass(slots=True)
-class RequestContext:
-    """Role of one request, and the unprotected cells in its response."""
+class AuthenticationMiddleware:
+    """Sets ``scope["user"]`` and ``scope["auth"]``; in open mode refuses foreign requests and answers the link with the token."""
 
-    role: Role
-    cells: list[str] = field(default_factory=list)
-
-
-# Without an HTTP request (command, notebook, test) the caller is treated as administrator.
-_current_context: ContextVar[RequestContext | None] = ContextVar("visit", default=None)
-
-
-def current_role() -> Role:
-    """Role of the current request."""
-    context = _current_context.get()
-    return Role.ADMINISTRATOR if context is None else context.role
-
-
-def record_access(cells: str) -> None:
-    """Add data to the audit log that a page displays without ``AuthorizedQueries``."""
-    context = _current_context.get()
-    if context is not None and context.role.sees_uses:
-        context.cells.append(cells)
-
-
-class AuthorizedQueries:
-    """Queries whose results are authorized for the role of the current request."""
-
-    def __init__(self, store: Store, config: Config, clock: Callable[[], int]) -> None:
-        self._store, self._config, self._clock = store, config, clock
-        self._version: tuple[float, Any] = (-STORE_CHECK_INTERVAL_S, None)
-        self._decisions: dict[str, tuple[Any, float, ProtectedCells]] = {}
-        self._published_cache: tuple[Any, tuple[Any, Any]] = (None, ((), ()))
-
-    def run(self, query: Query, run_query: Callable[[Query], QueryResult]) -> QueryResult:
-        """Result of a query, masked for the current role; unprotected cells below service level enter the audit log.
-
-        Raises
-        ------
-        AccessRefused
-            If the role may not run the query.
-        """
-        context, role = _current_context.get(), current_role()
-        zone = self._config.timezone
-        result = authorize_answer(
-            query, role, run_query, self._cell_policy(), zone, period_at(self._clock(), zone, 1).bounds_us(zone)[0]
-        )
-        if context is not None and role.sees_uses and is_below_service_level(query):
-            context.cells.append(describe_cells(query, len(result.rows)))
-        return result
-
-    def check_table_query(self, query: Query) -> None:
-        """Authorize a table that reads the store directly; rows below service level enter the audit log.
-
-        Raises
-        ------
-        AccessRefused
-            If the rows are below service level, and the role sees protected figures only.
-        """
-        context, role = _current_context.get(), current_role()
-        if not is_below_service_level(query):
-            return
-        if not role.sees_uses:
-            raise AccessRefused("this table covers services; figures of use cases are at /api/v1/footprint")
-        if context is not None:
-            context.cells.append(describe_cells(query, 1))
-
-    def _cell_policy(self) -> CellPolicy:
-        """Policy by quarter (by year for a year); it is recomputed when results or user counts change."""
-        zone = self._config.timezone
-
-        def is_shown(period: str, service: str, use_case: str) -> bool:
-            cell_period = parse_period(period)
-            if cell_period.length != MONTHS_PER_PERIOD["year"]:
-                cell_period = period_at(cell_period.bounds_us(zone)[0], zone, MONTHS_PER_PERIOD["quarter"])
-            return self._protected_cells(str(cell_period)).is_public(period, service, use_case)
-
-        return is_shown
-
-    def _protected_cells(self, period: str) -> ProtectedCells:
-        now = time.monotonic()
-        if now - self._version[0] > STORE_CHECK_INTERVAL_S:
-            self._version = now, _protection_version(self._store)
-        version, decided_at, decision = self._decisions.get(period, (None, 0.0, None))
-        if decision is None or version != self._version[1] or now - decided_at > MAX_DECISION_AGE_S:
-            shown, hidden = self._published_keys()
-            decision = protect_period(self._store, self._config, period, self._clock(), published=shown, suppressed=hidden)
-            self._decisions[period] = self._version[1], now, decision
-        return decision
-
-    def _published_keys(self) -> tuple[Collection[Key], Collection[Key]]:
-        """Cells that editions showed, and cells that they hid: pages must not reveal the hidden ones."""
-        released = release_state(self._store)
-        if released != self._published_cache[0]:
-            self._published_cache = released, previously_published_cells(published_editions(self._store))
-        return self._published_cache[1]
-
-
-def _protection_version(store: Store) -> Any:
-    """Value that changes whenever a day is recomputed, user counts change, or an edition is published."""
-    shard, users = table(schema.Shard), table(schema.Users)
-    with store.read() as connection:
-        computed = tuple(connection.execute(select(func.max(shard.c.computed_us), func.count())).one())
-        user_counts = frozenset(tuple(row) for row in connection.execute(select(users)))
-    return computed, user_counts, release_state(store)
-
-
-class AccessMiddleware:
-    """ASGI middleware over the whole application; ``policy`` gives the content security policy."""
-
-    def __init__(self, app: Any, store: Store, config: Config, clock: Callable[[], int], policy: Callable[[], str]) -> None:
-        self._app, self._store, self._config, self._clock, self._policy = app, store, config, clock, policy
+    def __init__(self, app: Any, authenticator: Authenticator) -> None:
+        self._app, self._authenticator = app, authenticator
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
-            else:  # no page uses websockets, and this middleware does not authorize them
+            else:  # no page uses websockets
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
             return
-        context = RequestContext(authenticate(scope, self._config, self._clock()))
-        path = scope.get(PAGE_KEY) or scope["path"]
-        permission = permission_of(path)
-        is_allowed = permission is not None and context.role in permission.roles
-        if is_allowed and permission is not None and permission.audited and context.role.sees_uses:
-            context.cells.append(path.rsplit("/", 1)[-1])
-        wrapped_send = self._wrap_send(scope, context, send, is_hidden=not is_allowed)
-        if not is_allowed and PAGE_KEY not in scope:
-            await JSONResponse({"error": f"no such address: {scope['path']}"}, status_code=404)(scope, receive, wrapped_send)
+        headers = headers_of(scope)
+        answer = self._answer_of_open_mode(scope, headers) if self._authenticator.mode == "open" else None
+        if answer is None:
+            try:
+                role = await self._role(scope, headers)
+            except DBAPIError:
+                answer = JSONResponse({"error": "the store does not answer; try again"}, 503, {"Retry-After": "10"})
+        if answer is not None:
+            await answer(scope, receive, send)
             return
-        token = _current_context.set(context)
-        try:
-            await self._app(scope, receive, wrapped_send)
-        finally:
-            _current_context.reset(token)
+        reader = Reader(role)
+        await self._app({**scope, "user": reader, "auth": reader.credentials()}, receive, send)
 
-    def _wrap_send(self, scope: Any, context: RequestContext, send: Any, *, is_hidden: bool) -> Any:
+    async def _role(self, scope: Any, headers: Headers) -> Role:
+        if self._authenticator.mode == "oidc" and "cookie" in headers:
+            return await run_in_threadpool(self._authenticator.role, scope, headers)
+        return self._authenticator.role(scope, headers)
+
+    def _answer_of_open_mode(self, scope: Any, headers: Headers) -> Response | None:
+        status, reason = refusal(scope, headers)
+        if status:
+            return _page_or_json(_REFUSED[reason], headers, status)
+        door = self._authenticator.door
+        link = door.link_target(scope)
+        if link is None:
+            return None
+        target, is_right = link
+        if not is_right:
+            return _page_or_json(WRONG_LINK, headers, 403)
+        answer = RedirectResponse(target, 303, {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
+        answer.set_cookie(door.cookie_name, door.cookie_value, COOKIE_MAX_AGE_S, httponly=True, samesite="lax")
+        return answer
+
+
+def _page_or_json(messages: Messages, headers: Headers, status: int) -> Response:
+    """Message in both languages for a browser, in English for a program."""
+    if any("text/html" in value for value in headers.get("accept", [])):
+        return error_page(messages, ",".join(headers.get("accept-language", [])), status)
+    return JSONResponse({"error": messages["en"].text}, status)
+
+
+class BodyLimitMiddleware:
+    """Refuses a body above a limit with 413, by its declared length or as soon as it is longer."""
+
+    def __init__(self, app: Any, max_bytes: int = MAX_BODY_BYTES) -> None:
+        self._app, self._max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] in OWN_LIMIT_PATHS:
+            await self._app(scope, receive, send)
+            return
+        lengths = headers_of(scope).get("content-length", ["0"])
+        if any(not length.isascii() or not length.isdigit() or int(length[:20]) > self._max_bytes for length in lengths):
+            await self._too_long(scope, receive, send)
+            return
+        if scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the client left
+            body += message.get("body", b"")
+            if len(body) > self._max_bytes:
+                await self._too_long(scope, receive, send)
+                return
+            if not message.get("more_body"):
+                break
+        await self._app({**scope, "footprint.body": body}, _replay(body, receive), send)
+
+    async def _too_long(self, scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse({"error": f"at most {self._max_bytes} bytes"}, 413, {"Connection": "close"})(scope, receive, send)
+
+
+def _replay(body: bytes, receive: Any) -> Any:
+    """Receive function that gives a body which was read, then what follows."""
+    pending = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Any:
+        return pending.pop() if pending else await receive()
+
+    return next_message
+
+
+class AuthorizationMiddleware:
+    """Answers 404 for a path that the role may not see, like one that does not exist; runs the others in their context."""
+
+    def __init__(self, app: Any, hint: str = "") -> None:
+        self._app, self._hint = app, hint
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        user = scope.get("user")
+        role = user.role if isinstance(user, Reader) else Role.NOBODY
+        path = scope.get(PAGE_KEY) or scope["path"]
+        is_allowed = decide(role, path).allow
+        if not is_allowed and PAGE_KEY not in scope:
+            hint = self._hint if role is Role.PUBLIC else ""
+            await JSONResponse({"error": f"no such address: {scope['path']}{hint}"}, 404)(scope, receive, send)
+            return
+        with request_context(role):
+            await self._app(scope, receive, send if is_allowed else _with_status(send, 404))
+
+
+def _with_status(send: Any, status: int) -> Any:
+    async def send_message(message: Any) -> None:
+        await send({**message, "status": status} if message["type"] == "http.response.start" else message)
+
+    return send_message
+
+
+class AuditMiddleware:
+    """Writes each access to cells below service level to the audit log, before the answer starts."""
+
+    def __init__(self, app: Any, store: Store, config: Config, clock: Callable[[], int]) -> None:
+        self._app, self._store, self._clock = app, store, clock
+        self._is_on = config.access.mode in ("header", "oidc")  # in the other modes roles do not tell people apart
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not self._is_on:
+            await self._app(scope, receive, send)
+            return
+        context, path = current_context(), scope.get(PAGE_KEY) or scope["path"]
+        permission = permission_of(path)
+        if permission is not None and permission.audited and context.role in permission.roles:
+            context.cells.append(path.rsplit("/", 1)[-1])
+
         async def send_message(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                if context.cells and message["status"] < 400:
-                    await run_in_threadpool(self._write_audit_log, scope, context)
-                is_hidden_page = is_hidden and PAGE_KEY in scope
-                message = {
-                    **message,
-                    "headers": self._with_security_headers(message),
-                    **({"status": 404} if is_hidden_page else {}),
-                }
+            if message["type"] == "http.response.start" and context.cells and message["status"] < 400:
+                await run_in_threadpool(self._write, scope, path, context.role, context.cells)
             await send(message)
 
-        return send_message
+        await self._app(scope, receive, send_message)
 
-    def _write_audit_log(self, scope: Any, context: RequestContext) -> None:
-        if self._config.access.mode in ("header", "oidc"):
-            query = scope.get("query_string", b"").decode("latin-1")
-            write_access(
-                self._store,
-                self._clock(),
-                context.role,
-                scope["method"],
-                scope.get(PAGE_KEY) or scope["path"],
-                query,
-                context.cells,
-            )
-
-    def _with_security_headers(self, message: Any) -> list[tuple[bytes, bytes]]:
-        headers = list(message.get("headers", ()))
-        present = {name.lower() for name, _ in headers}
-        added = [*_SECURITY_HEADERS, (b"content-security-policy", self._policy().encode("latin-1"))]
-        if self._config.access.secure:
-            added.append((b"strict-transport-security", b"max-age=31536000"))
-        if self._config.access.mode in ("header", "oidc") and b"cache-control" not in present:
-            added.append((b"cache-control", b"private, no-cache"))  # the response depends on the role
-        return headers + [(name, value) for name, value in added if name not in present]
+    def _write(self, scope: Any, path: str, role: Role, cells: list[str]) -> None:
+        query = scope.get("query_string", b"").decode("latin-1")
+        write_access(self._store, self._clock(), role, scope["method"], path, query, cells)

@@ -1,4 +1,4 @@
-"""OpenID Connect sign-in: authorization code with PKCE, state and nonce; the session holds a role, no name.
+"""OpenID Connect sign-in: authorization code with PKCE, state and nonce; the session in the store holds a role, no name.
 
 https://openid.net/specs/openid-connect-core-1_0.html, sections 3.1.2 and 3.1.3.7; RFC 7636.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 from authlib.integrations.base_client.errors import OAuthError
@@ -16,17 +16,23 @@ from authlib.integrations.starlette_client import OAuth
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from joserfc.errors import JoseError
+from starlette.concurrency import run_in_threadpool
 
-from footprint.access.authentication import SESSION_ROLE, SESSION_UNTIL, role_of_groups
-from footprint.access.error_pages import PROVIDER_UNAVAILABLE, SIGN_IN_FAILED, error_page
+from footprint.access.authentication import cookies_of, headers_of, role_of_groups
+from footprint.access.error_pages import PROVIDER_UNAVAILABLE, SIGN_IN_FAILED, SIGN_OUT_REFUSED, error_page
+from footprint.access.open_mode import is_cross_site
+from footprint.access.sessions import end_session, start_session
 from footprint.config.access import AccessRules
 from footprint.core.outgoing_http import BoundedTransport
 from footprint.core.secret_files import read_secret
 from footprint.core.units import S_PER_HOUR, US_PER_S
+from footprint.storage.database import Store
 
 NEXT_KEY = "next"
 LEEWAY_S = 30  # tolerated difference of the provider's clock
 TIMEOUT_S = 10.0
+MAX_PATH_LENGTH = 2000  # characters
+SIGN_IN_MAX_AGE_S = 600  # between leaving for the provider and coming back
 MAX_ANSWER_BYTES = 1 << 20
 _BAD_ANSWER = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # of a provider, to Authlib
 _log = logging.getLogger(__name__)
@@ -34,11 +40,21 @@ _log = logging.getLogger(__name__)
 
 def local_path(text: str) -> str:
     """Path of this service to return to; ``/`` for anything else, such as another site's address."""
+    if len(text) > MAX_PATH_LENGTH:
+        return "/"  # it is kept in a cookie until the reader comes back
     has_unsafe_characters = "\\" in text or any(ord(character) < 0x20 for character in text)
     return text if text.startswith("/") and not text.startswith(("//", "/auth/")) and not has_unsafe_characters else "/"
 
 
-def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncBaseTransport | None = None) -> APIRouter:
+def groups_of(claim: Any) -> list[str]:
+    """Groups in the claim of a token: a text or a list of texts; anything else names none."""
+    values = claim if isinstance(claim, list) else [claim]
+    return [value for value in values if isinstance(value, str)]
+
+
+def router(
+    rules: AccessRules, store: Store, clock: Callable[[], int], transport: httpx.AsyncBaseTransport | None = None
+) -> APIRouter:
     """Routes /auth/login, /auth/callback and /auth/logout; ``transport`` replaces HTTP to the provider in tests.
 
     Raises
@@ -94,22 +110,34 @@ def router(rules: AccessRules, clock: Callable[[], int], transport: httpx.AsyncB
         request.session.clear()
         if not claims:
             return error_page(SIGN_IN_FAILED, request.headers.get("accept-language", ""), 400)
-        groups = claims.get(rules.groups_claim) or []
-        role = role_of_groups(rules, [groups] if isinstance(groups, str) else [str(group) for group in groups])
-        request.session[SESSION_ROLE] = role.value
-        request.session[SESSION_UNTIL] = clock() + rules.session_hours * S_PER_HOUR * US_PER_S
-        return RedirectResponse(return_path, 303)
+        role, now = role_of_groups(rules, groups_of(claims.get(rules.groups_claim))), clock()
+        session_s = rules.session_hours * S_PER_HOUR
+        session_id = await run_in_threadpool(start_session, store, role, now, now + session_s * US_PER_S)
+        back = RedirectResponse(return_path, 303)
+        back.set_cookie(rules.session_cookie, session_id, session_s, secure=rules.secure, httponly=True, samesite="lax")
+        return back
 
-    @routes.get("/logout")
+    @routes.post("/logout")
     async def logout(request: Request) -> Response:
+        headers = headers_of(request.scope)
+        if is_cross_site(headers, urlsplit(rules.address).netloc):
+            return error_page(SIGN_OUT_REFUSED, request.headers.get("accept-language", ""), 403)
+        await run_in_threadpool(end_session, store, cookies_of(headers).get(rules.session_cookie, ""))
         request.session.clear()
+        out = RedirectResponse(await _end_session_url(), 303)
+        out.delete_cookie(rules.session_cookie, secure=rules.secure, httponly=True, samesite="lax")
+        return out
+
+    async def _end_session_url() -> str:
+        """Where the provider ends its own session, else the first page."""
         try:
-            end_session_url = (await provider.load_server_metadata()).get("end_session_endpoint")
+            url = (await provider.load_server_metadata()).get("end_session_endpoint")
+            # The policy of the pages lets their forms lead to the issuer only.
+            is_of_issuer = isinstance(url, str) and urlsplit(url)[:2] == urlsplit(rules.issuer)[:2]
         except (httpx.HTTPError, *_BAD_ANSWER):
-            end_session_url = None
-        if not end_session_url or not isinstance(end_session_url, str):
-            return RedirectResponse("/", 303)
-        token = urlencode({"client_id": rules.client_id, "post_logout_redirect_uri": f"{rules.address}/"})
-        return RedirectResponse(f"{end_session_url}?{token}", 303)
+            is_of_issuer = False
+        if not is_of_issuer:
+            return "/"
+        return f"{url}?{urlencode({'client_id': rules.client_id, 'post_logout_redirect_uri': f'{rules.address}/'})}"
 
     return routes

@@ -20,8 +20,9 @@ from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.attribution.idle import LEARNING_DAYS
 from footprint.calendar.calendar_ranges import zone_fingerprint
 from footprint.config import Config
+from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
-from footprint.ledger.ledger_view import HOLDING_PREFIX, NEIGHBOURS, fingerprint
+from footprint.ledger.ledger_view import HOLDING_PREFIX, NEIGHBOURS, fingerprint, last_possible_us
 from footprint.ledger.placements import service_of_group
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -50,7 +51,7 @@ class DirtyDays:
 def read_dirty_days(store: Store, connection: Connection, first_open_day: int) -> DirtyDays:
     """Marks of the snapshot of a connection; provisional shards before ``first_open_day`` are due at their close."""
     dirty, target, shard = DirtyDays(), table(schema.DirtyDay), table(schema.Shard)
-    rows = connection.execute(select(target)).all()
+    rows = connection.execute(select(target).where(target.c.day <= last_possible_us(connection) // US_PER_DAY)).all()
     names = store.texts(connection, {row.name_id for row in rows})
     for row in rows:
         dirty.versions[row.kind, row.name_id, row.day] = row.version

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
-from footprint.access import authentication
-from footprint.access.middleware import AccessMiddleware
+from footprint.access.application import Application, Layer
+from footprint.access.authentication import Authenticator, access_mode, needs_token
+from footprint.access.middleware import AuditMiddleware, AuthenticationMiddleware, AuthorizationMiddleware, BodyLimitMiddleware
+from footprint.access.security_headers import SecurityHeadersMiddleware, content_security_policy, form_targets
 from footprint.api import audit_log, benchmarks, efficiency, footprint, health, ingest, reports, tables, trace
 from footprint.api.ingest import AdmissionControl
+from footprint.api.openapi import complete_openapi
 from footprint.config import Config
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import read_or_create_secret
 from footprint.core.timestamps import now_us
-from footprint.core.units import S_PER_HOUR
 from footprint.core.version import VERSION
 from footprint.figures.query import BadQuery
 from footprint.ledger.ingest import IngestService
@@ -30,11 +33,6 @@ from footprint.storage.database import Store
 # Named as a text: `footprint` does not import `dashboards`, and the server runs without that extra.
 DASHBOARD = "dashboards.app"
 
-_POLICY = (
-    "default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
 MIN_COMPRESSED_BYTES, COMPRESSION_LEVEL = 2000, 4  # bytes; pages and tables shrink to a quarter, at little cost
 
 
@@ -46,7 +44,7 @@ def create_api(
     scheduler: JobScheduler | None = None,
     admission: AdmissionControl | None = None,
     oidc_transport: Any = None,
-) -> FastAPI:
+) -> Application:
     """API over one store; ``clock`` gives the time [µs], ``oidc_transport`` replaces HTTP to the provider in tests.
 
     Raises
@@ -54,12 +52,9 @@ def create_api(
     ConfigError
         If a secret of the sign-in cannot be read.
     """
-    api = FastAPI(title="Footprint", version=VERSION, openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+    api = Application(title="Footprint", version=VERSION, openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     api.add_middleware(GZipMiddleware, minimum_size=MIN_COMPRESSED_BYTES, compresslevel=COMPRESSION_LEVEL)
-    api.state.scripts = ()  # of pages: what a policy lets run, by its hash
-    api.add_middleware(
-        AccessMiddleware, store=store, config=config, clock=clock, policy=lambda: content_security_policy(api.state.scripts)
-    )
+    api.surround(*_access_layers(api, config, store, clock))
     api.include_router(health.router(config, store, clock, scheduler))
     api.include_router(footprint.router(config, store, clock))
     api.include_router(efficiency.router(config, store, clock))
@@ -68,9 +63,13 @@ def create_api(
     api.include_router(reports.router(config, store, clock))
     api.include_router(trace.router(config, store, clock))
     api.include_router(audit_log.router(config, store))
-    if authentication.access_mode(config) == "oidc":
-        _add_sign_in(api, config, clock, oidc_transport)
+    if access_mode(config) == "oidc":
+        from footprint.access import oidc  # noqa: PLC0415 - needs authlib, which other modes do without
+
+        api.include_router(oidc.router(config.access, store, clock, oidc_transport))
     api.include_router(ingest.router(store, ingest_service, clock, admission))
+
+    api.openapi = partial(complete_openapi, api)  # type: ignore[method-assign]
 
     @api.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"], include_in_schema=False)
     def unknown(path: str) -> JSONResponse:
@@ -91,24 +90,37 @@ def create_api(
     return api
 
 
-def content_security_policy(scripts: Sequence[str]) -> str:
-    """Content security policy: this host only, and inline scripts with these hashes; Plotly needs inline styles."""
-    return _POLICY.format(scripts=" ".join(["'self'", *scripts]))
+def _access_layers(api: Application, config: Config, store: Store, clock: Callable[[], int]) -> Sequence[Layer]:
+    """What surrounds the routes, from the outside in: headers, authentication, limits, authorization, audit log."""
+    authenticator, forms = Authenticator(store, config, clock), form_targets(config)
+    hint = " (not without the token of this service: `footprint access link`)" if needs_token(config) else ""
+    layers: list[Layer] = [
+        lambda app: SecurityHeadersMiddleware(
+            app, config, lambda: content_security_policy(api.page_scripts, api.page_styles, forms)
+        ),
+        lambda app: AuthenticationMiddleware(app, authenticator),
+        BodyLimitMiddleware,
+        lambda app: AuthorizationMiddleware(app, hint),
+        lambda app: AuditMiddleware(app, store, config, clock),
+    ]
+    if authenticator.mode == "oidc":
+        layers.append(_sign_in_state(config))
+    return layers
 
 
-def _add_sign_in(api: FastAPI, config: Config, clock: Callable[[], int], oidc_transport: Any) -> None:
-    """Add the routes of the sign-in, and sessions in a signed cookie that holds a role and its end."""
+def _sign_in_state(config: Config) -> Layer:
+    """A signed cookie that holds the state of a sign-in until the reader comes back from the provider."""
     from starlette.middleware.sessions import SessionMiddleware  # noqa: PLC0415 - needs itsdangerous, which open servers do without
 
-    from footprint.access import oidc  # noqa: PLC0415
+    from footprint.access.oidc import SIGN_IN_MAX_AGE_S  # noqa: PLC0415
 
     rules = config.access
-    api.include_router(oidc.router(rules, clock, oidc_transport))
-    api.add_middleware(
-        SessionMiddleware,
-        secret_key=read_or_create_secret(rules.session_key_file, "the key of sessions"),
-        session_cookie="footprint",
-        max_age=rules.session_hours * S_PER_HOUR,
+    key = read_or_create_secret(rules.session_key_file, "the key of sessions")
+    return lambda app: SessionMiddleware(
+        app,
+        secret_key=key,
+        session_cookie=f"{rules.session_cookie}-sign-in",
+        max_age=SIGN_IN_MAX_AGE_S,
         same_site="lax",
         https_only=rules.secure,
     )

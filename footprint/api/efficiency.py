@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from fastapi import Query as Parameter
 
-from footprint.access.middleware import AuthorizedQueries
+from footprint.access.authorized_queries import AuthorizedQueries
 from footprint.api.footprint import table_response
 from footprint.config import Config
 from footprint.figures import Query, QueryResult, parse_query, run_query

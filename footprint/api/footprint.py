@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from footprint.access.middleware import AuthorizedQueries
+from footprint.access.authorized_queries import AuthorizedQueries
 from footprint.config import Config
 from footprint.core.table_output import Format, render
 from footprint.figures import BadQuery, parse_query, run_query

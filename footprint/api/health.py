@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy import func, select
 
-from footprint.access.middleware import current_role
+from footprint.access.request_context import current_role
 from footprint.config import Config
 from footprint.core.units import US_PER_S
 from footprint.core.version import VERSION

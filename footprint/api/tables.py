@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse
 
-from footprint.access.middleware import current_role
+from footprint.access.request_context import current_role
 from footprint.api import efficiency
 from footprint.api.footprint import table_response
 from footprint.calendar.periods import BadPeriod, parse_period
@@ -25,6 +25,7 @@ from footprint.queries import (
     energy_balance,
     factor_diff,
     raw_readings,
+    refused_records,
     split_diagnostics,
     uncertainty_budget,
 )
@@ -97,6 +98,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def silent(_: Query, __: str) -> Table:
         return list(agent_liveness.COLUMNS), [liveness.row() for liveness in agent_liveness.host_liveness(store, config, clock())]
 
+    def refused(_: Query, __: str) -> Table:
+        return list(refused_records.COLUMNS), refused_records.refused_records(store)
+
     tables_by_name: dict[str, Callable[[Query, str], Table]] = {
         "methods": methods,
         "facts": facts,
@@ -106,6 +110,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "uncertainty": uncertainty,
         "jobs": jobs,
         "silent": silent,
+        "refused": refused,
     }
 
     @routes.get("/api/v1/tables/objectives", summary="Status of each budget and target in a period, by default the current one")
@@ -152,8 +157,8 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json",
     ) -> Response:
         query = parse_bounds(from_, to)
-        assert query.from_us is not None
-        assert query.to_us is not None
+        if query.from_us is None or query.to_us is None:
+            raise BadQuery("from and to are required: raw readings come at most a month at a time")
         if query.to_us - query.from_us > MAX_DAYS * US_PER_DAY:
             raise BadQuery(f"at most {MAX_DAYS} days of raw readings at a time")
         return table_response(

@@ -28,6 +28,16 @@ def split_by_period(every: str, start_us: int, end_us: int, zone: ZoneInfo) -> l
     return list(itertools.pairwise(edges))
 
 
+def clip_to_data(every: str, start_us: int, end_us: int, data_us: tuple[int, int], zone: ZoneInfo) -> tuple[int, int]:
+    """The part of a range [µs] whose calendar periods may hold data between two instants; the whole range for ``all``."""
+    if every == "all":
+        return start_us, end_us
+    if end_us <= data_us[0] or start_us > data_us[1]:
+        return start_us, min(end_us, start_us + US_PER_HOUR)
+    first, last = _period_start(every, data_us[0], zone), _period_start(every, data_us[1], zone)
+    return max(start_us, first), min(end_us, _next_period_start(every, last, zone))
+
+
 def widen_to_months(start_us: int, end_us: int, zone: ZoneInfo) -> tuple[int, int]:
     """Start of the month that contains ``start_us`` and end of the month that contains the end of the range [µs]."""
     months = split_by_period("month", start_us, end_us, zone)

@@ -158,6 +158,6 @@ def series(
     from footprint.ledger.intensity_series import read_series, store_samples
 
     facts, store = opened(config, create=True)
-    changed = store_samples(store, name, zone or facts.zone, read_series(file), length_s * US_PER_S, now_us())
+    changed = store_samples(store, name, zone or facts.zone, read_series(file, now_us()), length_s * US_PER_S, now_us())
     say(f"{file}: {changed} samples new or changed, series {name}, zone {zone or facts.zone}")
     return Exit.OK

@@ -23,21 +23,23 @@ Files = Annotated[list[str], typer.Argument(metavar="FILE", help="CSV, JSON Line
 RejectsOption = Annotated[
     Path | None, typer.Option("--rejects", metavar="FILE", help="Refused lines; default ./<input>.rejected.jsonl.")
 ]
+AnywayOption = Annotated[bool, typer.Option("--anyway", help="Take also what is refused as implausible, and flag it.")]
 
 
 @app.command("energy")
-def energy(files: Files, rejects: RejectsOption = None, config: ConfigOption = None) -> int:
+def energy(files: Files, rejects: RejectsOption = None, anyway: AnywayOption = False, config: ConfigOption = None) -> int:
     """Import readings of energy or power."""
     from footprint.ledger.importers import import_energy
 
     _, store = opened(config, create=True)
-    return _import_files(files, rejects, lambda path: import_energy(store, path, now_us()))
+    return _import_files(files, rejects, lambda path: import_energy(store, path, now_us(), anyway=anyway))
 
 
 @app.command("requests")
 def requests(
     files: Files,
     rejects: RejectsOption = None,
+    anyway: AnywayOption = False,
     config: ConfigOption = None,
     as_: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Another program's log: a [[gateway]], a shipped map, a TOML file.")
@@ -48,9 +50,9 @@ def requests(
 
     facts, store = opened(config, create=True)
     if as_ is None:
-        return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us()))
+        return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us(), anyway=anyway))
     field_map = facts.field_map(as_)
-    status = _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us()))
+    status = _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us(), anyway=anyway))
     for reason, count in sorted(field_map.personal_names.items()):
         say(f"{count} names of use cases were not taken: each {reason}; the requests count with another name or (unknown)")
     return status
@@ -94,6 +96,7 @@ def codecarbon(
     host: Annotated[str, typer.Option(help="The host on which they ran; the file does not say.")] = "codecarbon",
     use_case: Annotated[str, typer.Option(help="The use case of the jobs.")] = "batch",
     rejects: RejectsOption = None,
+    anyway: AnywayOption = False,
     config: ConfigOption = None,
 ) -> int:
     """Import the energy of jobs that CodeCarbon measured or modelled.
@@ -105,7 +108,7 @@ def codecarbon(
     from footprint.ledger.rejects import file_rejects, write_rejects
 
     facts, store = opened(config, create=True)
-    imports, runs = import_codecarbon(store, facts, file, host, use_case, now_us())
+    imports, runs = import_codecarbon(store, facts, file, host, use_case, now_us(), anyway=anyway)
     refused = file_rejects()
     for imported in imports:
         refused.extend(imported.rejects)
@@ -117,6 +120,9 @@ def codecarbon(
     missing = [line for line in placement_lines(host, runs) if not any(f"{h}/{d}" in line for h, d in placed)]
     if missing:
         say("their energy is (unattributed) until devices are placed:", *(f"  {line}" for line in missing))
+    if refused and not runs:
+        say(f"{file}: nothing was taken")
+        return Exit.FAILURE
     return Exit.INCOMPLETE if refused else Exit.OK
 
 
@@ -130,17 +136,23 @@ def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = No
 
 
 def _import_files(files: list[str], rejects: Path | None, import_one: Callable[[str], ImportResult]) -> int:
+    from footprint.ledger.input_description import looks_like
     from footprint.ledger.rejects import write_rejects
 
     if rejects is not None and len(files) > 1:
         raise UsageError("--rejects takes one file at a time; without it each input has its own")
-    refused = 0
+    refused, none_taken = 0, False
     for path in files:
         imported = import_one(path)
         target = rejects or Path(f"{'stdin' if path == '-' else Path(path).name}.rejected.jsonl")
         write_rejects(target, imported.rejects)
         refused += len(imported.rejects)
         say(_summary(imported, target))
+        if imported.rejects and not imported.accepted and not imported.duplicates:
+            none_taken = True
+            say(f"{path}: nothing was taken{looks_like(path)}")
+    if none_taken:
+        return Exit.FAILURE
     return Exit.INCOMPLETE if refused else Exit.OK
 
 
@@ -148,6 +160,8 @@ def _summary(imported: ImportResult, target: Path) -> str:
     text = f"{imported.path}: {imported.accepted} new, {imported.duplicates} already known, {len(imported.rejects)} refused"
     if not imported.accepted and imported.duplicates and not imported.rejects:
         text += "; nothing changed"
+    if imported.implausible:
+        text += f"; {imported.implausible} implausible and taken anyway"
     if imported.batch is not None:
         text += f" (batch {imported.batch})"
     if imported.rejects:

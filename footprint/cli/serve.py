@@ -144,11 +144,17 @@ def _file(facts: Config) -> str | None:
 
 def _greet(config: Config, port: int) -> None:
     address = f"[{config.bind}]" if ":" in config.bind else config.bind
-    from footprint.access.authentication import startup_warning
+    from footprint.access.authentication import administrator_link, needs_token, startup_warning
 
     if warning := startup_warning(config):
         say(warning)
     say(f"dashboard at http://{address}:{port} (Ctrl-C to stop)")
+    if not needs_token(config):
+        return
+    if sys.stderr.isatty():  # a link in a log would be read by others, and stay there
+        say(f"open it as administrator with this link: {administrator_link(config, port)}")
+    else:
+        say("`footprint access link` in a terminal prints the link that opens it as administrator")
 
 
 def _require_port(config: Config) -> None:

@@ -29,8 +29,7 @@ KEYS = {
     "sign_in",
 }
 MODES = ("open", "public", "header", "oidc")
-ROLES = ("public", "committee", "officer", "engineer", "administrator")  # a test compares them with footprint.access.roles
-LOOPBACK = ("localhost", "::1")
+ROLES = ("public", "committee", "officer", "engineer", "administrator")  # a test compares them with footprint.access.policy
 MAX_SESSION_HOURS = 24
 
 
@@ -62,10 +61,18 @@ class AccessRules:
         """Whether the public address is https."""
         return self.address.startswith("https://")
 
+    @property
+    def session_cookie(self) -> str:
+        """Name of the cookie of a session; over https no other host and no other path can set it."""
+        return f"{'__Host-' if self.secure else ''}footprint"
 
-def is_loopback(bind: str) -> bool:
-    """Whether an address is reachable from its own machine only."""
-    return bind in LOOPBACK or bind.startswith("127.")
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is reachable from its own machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def read_access(document: Document, path: Path | None) -> AccessRules:

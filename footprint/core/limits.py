@@ -22,6 +22,8 @@ from footprint.core.units import PJ_PER_UJ, US_PER_DAY, US_PER_S, UW_PER_W
 # Time. Nothing was measured before 2000; a clock may run ahead, but not by more than a day.
 MIN_INSTANT_US = 946_684_800 * US_PER_S
 MAX_AHEAD_US = US_PER_DAY
+# What a person insists on (`--anyway`) stays in these bounds, within which every calendar works.
+FIRST_INSTANT_US, LAST_INSTANT_US = 0, 4_102_444_800 * US_PER_S  # 1970 to 2100
 MAX_REQUEST_US = 7 * US_PER_DAY
 MAX_WINDOW_US = 62 * US_PER_DAY
 
@@ -79,7 +81,7 @@ _VERSION_DIGEST = re.compile(r"(?:@(?:sha256[:-])?|sha256[:-])[0-9a-f]{7,64}(?!\
 _HEX = re.compile(r"(?<!\w)(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?!\w)", re.ASCII)
 _WORD = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}")
 _MIN_CHANGES = 6  # between small letters, capitals and digits: random words have ten and more
-_MAX_SPELT = 0.4  # share of letters in runs of three small ones: a name has more, a random word about a sixth
+_MAX_SPELT_PERCENT = 40  # of letters in runs of three small ones: a name has more, a random word about a sixth
 
 
 class TooLarge(ValueError):
@@ -178,7 +180,7 @@ def _is_random(word: str) -> bool:
     kinds = ["d" if char.isdigit() else "u" if char.isupper() else "l" for char in word]
     changes = sum(first != second for first, second in pairwise(kinds))
     spelt = sum(map(len, re.findall("[a-z]{3,}", word)))
-    return "d" in kinds and changes >= _MIN_CHANGES and spelt < _MAX_SPELT * len(word)
+    return "d" in kinds and changes >= _MIN_CHANGES and 100 * spelt < _MAX_SPELT_PERCENT * len(word)
 
 
 def _is_network_address(text: str) -> bool:

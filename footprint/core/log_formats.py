@@ -274,7 +274,10 @@ def _time(field: Field, document: Mapping[str, Any]) -> Any:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("not a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("too large for a number") from None
 
 
 def parse_json_object(line: bytes | str) -> Mapping[str, Any] | None:

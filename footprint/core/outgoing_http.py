@@ -20,7 +20,7 @@ from footprint.core.limits import insecure_url_fault, is_loopback_url, printable
 from footprint.core.records import FootprintError
 
 MAX_ANSWER_BYTES = 64 << 20
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TOTAL_TIMEOUT_S = 10.0, 30.0, 120.0
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TOTAL_TIMEOUT_S = 10, 30, 120
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PLAIN = ("", "identity")
 

@@ -39,6 +39,7 @@ CONTEXT = frozenset({"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory
 
 # Status of a record, stored as bits with the reading.
 FLAG_GAP, FLAG_RESET, FLAG_CLOSED, FLAG_UNSYNCHRONISED = 1, 2, 4, 8
+FLAG_ANYWAY = 16  # implausible, and imported with --anyway
 _FLAGS = {"gap": FLAG_GAP, "reset": FLAG_RESET, "closed": FLAG_CLOSED, "unsynchronised": FLAG_UNSYNCHRONISED}
 
 COUNT_COLUMNS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
@@ -219,6 +220,21 @@ def from_line(line: str | bytes, now_us: int | None = None) -> Record:
     if now_us is not None:
         check_instants(record, now_us)
     return record
+
+
+def check_record(record: RequestRecord, now_us: int) -> None:
+    """Refuse a request that was not read from a line, as ``from_line`` would.
+
+    Raises
+    ------
+    BadLine
+        If it cannot be right.
+    """
+    for name in (*_PERSONAL, "unit", "id"):
+        if fault := name_fault(getattr(record, name)):
+            raise BadLine(name, fault)
+    check_instants(record, now_us)
+    check_request(record)
 
 
 def check_instants(record: Record, now_us: int) -> None:

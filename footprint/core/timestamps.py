@@ -6,7 +6,6 @@ is refused: it could move two hours of energy into the wrong quarter without any
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -74,7 +73,7 @@ def _micros(digits: str) -> int:
 def _from_unix(sign: str, whole: str, fraction: str | None, exponent: str | None) -> int:
     if exponent:
         seconds = float(f"{sign}{whole}.{fraction or 0}{exponent}")
-        us = round(seconds * US_PER_S) if math.isfinite(seconds) else _MAX_US + 1
+        us = round(seconds * US_PER_S) if abs(seconds) <= _MAX_US / US_PER_S else _MAX_US + 1
     else:
         # Digits, not floats: a double cannot hold 1712155659.123457 exactly.
         us = int(whole[:20]) * US_PER_S + _micros(fraction or "")

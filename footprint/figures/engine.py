@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import select
 
 from footprint.attribution.row_columns import AMOUNTS, ENERGY_COLUMNS, IDLE_NAME, UNATTRIBUTED_NAME
-from footprint.calendar.ranges import split_by_period
+from footprint.calendar.ranges import clip_to_data, split_by_period
 from footprint.config import Config
+from footprint.core.limits import MAX_AHEAD_US
 from footprint.core.timestamps import format_instant
 from footprint.core.units import UJ_PER_KWH, US_PER_DAY
 from footprint.figures.coverage import CoverageIndex, build_coverage_index, coverage_state
@@ -22,7 +23,7 @@ from footprint.figures.energy_cells import CellSource
 from footprint.figures.group_by import USE_CASE_COLUMNS, Group, Names, group_cells, query_columns
 from footprint.figures.metrics import GroupedMetrics
 from footprint.figures.own_traffic import is_own_row, services_not_counted
-from footprint.figures.query import COLUMNS, PLACE_COLUMNS, Query, check_bounds
+from footprint.figures.query import COLUMNS, PLACE_COLUMNS, Query, check_bounds, check_period_count
 from footprint.figures.row_metrics import IMPACTS, DeclaredNames, figures_from_sums, gap_allowance, requests_figures, row_flags
 from footprint.impact.factor_book import FactorBook
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -119,7 +120,7 @@ def open_result(
     check_bounds(query, config.timezone)
     with store.read() as connection:
         source = CellSource(LedgerView(store, connection), config, book or load_factor_book(store))
-        extent = source.view.extent_us(services_not_counted(query))
+        extent = source.view.extent_us(services_not_counted(query), now_us + MAX_AHEAD_US)
         if extent is None:
             yield None
             return
@@ -129,7 +130,9 @@ def open_result(
         if start_us >= end_us + closing:
             yield None
             return
-        periods = split_by_period(query.every, start_us, max(end_us, start_us + 1), config.timezone)
+        start_us, end_us = clip_to_data(query.every, start_us, max(end_us, start_us + 1), extent, config.timezone)
+        check_period_count(query.every, start_us, end_us)
+        periods = split_by_period(query.every, start_us, end_us, config.timezone)
         summed = _periods_to_sum(source, periods, query)
         groups, sums = group_cells(source, query, summed)
         services_and_hosts: tuple[set[str], set[str]] | None = None

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from footprint.calendar.periods import BadPeriod, parse_period
 from footprint.calendar.slots import slot_length_us
+from footprint.core.limits import FIRST_INSTANT_US, LAST_INSTANT_US, MAX_PERIODS, printable
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import BadTimestamp, format_instant, from_datetime, parse_instant
 from footprint.core.units import US_PER_DAY, US_PER_HOUR, US_PER_S
@@ -80,8 +81,36 @@ class Query:
         _check_known("view", self.view, VIEWS)
         for name, _ in self.where:
             _check_known("where", name, GROUPS)
+        for name, bound in (("from", self.from_us), ("to", self.to_us)):
+            check_bound(name, bound)
         if self.from_us is not None and self.to_us is not None and self.from_us >= self.to_us:
             raise BadQuery("from must be before to")
+
+
+def check_bound(name: str, bound_us: int | None) -> None:
+    """Refuse a bound [µs] that no period of figures can have.
+
+    Raises
+    ------
+    BadQuery
+        If it is not between 1970 and 2100.
+    """
+    if bound_us is not None and not FIRST_INSTANT_US - US_PER_DAY <= bound_us <= LAST_INSTANT_US:
+        raise BadQuery(f"{name} must lie between 1970 and 2100")
+
+
+def check_period_count(every: str, start_us: int, end_us: int) -> None:
+    """Refuse a range [µs] of too many periods.
+
+    Raises
+    ------
+    BadQuery
+        If there are more than ``MAX_PERIODS``.
+    """
+    if every != "all" and (end_us - start_us) // _SHORTEST_US[every] > MAX_PERIODS:
+        raise BadQuery(
+            f"more than {MAX_PERIODS:,} periods; choose a longer one than {every}, or from and to nearer to each other"
+        )
 
 
 def _check_known(what: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -158,18 +187,28 @@ def parse_bound(name: str, text: str | None, zone: ZoneInfo, now_us: int | None 
         return None
     try:
         if relative := _RELATIVE.fullmatch(text):
-            return _relative_bound(name, relative, zone, time.time_ns() // 1000 if now_us is None else now_us)
-        if _PERIOD.fullmatch(text):
-            start_us, end_us = parse_period(text).bounds_us(zone)
-            return end_us if name == "to" else start_us
-        if len(text) == len("2026-01-01") and text[4] == "-":
+            bound_us = _relative_bound(name, relative, zone, time.time_ns() // 1000 if now_us is None else now_us)
+        elif _PERIOD.fullmatch(text):
+            bound_us = parse_period(text).bounds_us(zone)[name == "to"]
+        elif len(text) == len("2026-01-01") and text[4] == "-":
             day = datetime.date.fromisoformat(text)
-            return from_datetime(datetime.datetime(day.year, day.month, day.day, tzinfo=zone))
-        return parse_instant(text)
+            bound_us = from_datetime(datetime.datetime(day.year, day.month, day.day, tzinfo=zone))
+        else:
+            bound_us = parse_instant(text)
+        check_bound(name, bound_us)
     except (BadTimestamp, BadPeriod, ValueError, OverflowError) as bad:
-        raise BadQuery(f"{name} {text!r}: {bad}") from None
+        raise BadQuery(f"{name} {printable(text)[:60]!r}: {bad}") from None
+    return bound_us
 
 
+_SHORTEST_US = {
+    "hour": US_PER_HOUR,
+    "day": 23 * US_PER_HOUR,
+    "week": 167 * US_PER_HOUR,
+    "month": 28 * US_PER_DAY,
+    "quarter": 90 * US_PER_DAY,
+    "year": 365 * US_PER_DAY,
+}
 US_PER_MINUTE = 60 * US_PER_S
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})([mhdw]))?")
 _PERIOD = re.compile(r"\d{4}(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?")

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Column, Connection, MetaData, Table, func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from footprint.core.records import FootprintError
@@ -29,6 +31,23 @@ from footprint.storage.figure_writer import count_change
 
 ROWS_PER_BATCH = 100_000
 MANIFEST = "backup.json"
+MAX_MANIFEST_BYTES = 1 << 20
+# A table of one repeated row compresses far; a backup made to fill the memory, further.
+MAX_TABLE_RATIO, MIN_TABLE_BYTES = 1_000, 64 << 20
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    KeyError,
+    TypeError,
+    ValueError,
+    RecursionError,
+    RuntimeError,
+    OverflowError,
+    pa.ArrowException,
+    DBAPIError,
+)
 
 
 class BackupError(FootprintError):
@@ -41,7 +60,8 @@ def _arrow_type(column: Column[Any]) -> pa.DataType:
 
 
 def _tables() -> list[Table]:
-    return [SQLModel.metadata.tables[name] for name in sorted(SQLModel.metadata.tables)]
+    """Tables of a backup: all but the sessions, so that a restored store signs nobody in."""
+    return [SQLModel.metadata.tables[name] for name in sorted(SQLModel.metadata.tables) if name != schema.Session.__tablename__]
 
 
 def _tables_of_release(connection: Connection, revision: str) -> list[Table]:
@@ -122,7 +142,7 @@ def restore(store: Store, path: Path) -> dict[str, int]:
     """
     try:
         with zipfile.ZipFile(path) as archive, store.begin() as connection:
-            manifest = json.loads(archive.read(MANIFEST))
+            manifest = json.loads(_read_member(archive, MANIFEST, MAX_MANIFEST_BYTES))
             if manifest["schema"] != SCHEMA_VERSION:
                 raise BackupError(
                     f"{path} is of schema {manifest['schema']}, this program has {SCHEMA_VERSION}: "
@@ -131,15 +151,29 @@ def restore(store: Store, path: Path) -> dict[str, int]:
             _require_empty(store, connection)
             counts = {}
             for target in _tables():
-                raw = archive.read(f"{target.name}.parquet")
+                raw = _read_member(archive, f"{target.name}.parquet")
                 if sha256_of(raw) != manifest["tables"][target.name]["sha256"]:
                     raise BackupError(f"{path}: {target.name} is damaged")
                 counts[target.name] = sum(_insert_rows(store, connection, target, raw))
             _advance_sequences(store, connection)
             count_change(connection)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         raise BackupError(f"{path} cannot be read as a backup: {error}") from None
     return counts
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, max_bytes: int | None = None) -> bytes:
+    """Bytes of a member, which a backup stores as they are: a compressed one is none of ours and may unpack to anything."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        raise ValueError(f"{name} is compressed, which no backup is")
+    if max_bytes is not None and info.file_size > max_bytes:
+        raise ValueError(f"{name} is larger than {max_bytes} bytes")
+    with archive.open(info) as member:
+        raw = member.read(info.file_size + 1)
+    if len(raw) != info.file_size:
+        raise ValueError(f"{name} has another size than it says")
+    return raw
 
 
 def _require_empty(store: Store, connection: Connection) -> None:
@@ -153,7 +187,11 @@ def _require_empty(store: Store, connection: Connection) -> None:
 def _insert_rows(store: Store, connection: Connection, target: Table, raw: bytes) -> Iterator[int]:
     names = [column.name for column in target.columns]
     quoted = [f'"{name}"' for name in names]
-    for batch in pq.ParquetFile(io.BytesIO(raw)).iter_batches(batch_size=ROWS_PER_BATCH):
+    file = pq.ParquetFile(io.BytesIO(raw))
+    unpacked = sum(file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
+    if unpacked > max(MIN_TABLE_BYTES, MAX_TABLE_RATIO * len(raw)):
+        raise ValueError(f"{target.name} unpacks to more than {MAX_TABLE_RATIO} times its size")
+    for batch in file.iter_batches(batch_size=ROWS_PER_BATCH):
         rows = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
         yield store.insert_many(connection, target.name, quoted, rows)
 

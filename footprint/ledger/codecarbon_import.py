@@ -18,7 +18,16 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
-from footprint.core.limits import Reject
+from footprint.core.limits import (
+    FIRST_INSTANT_US,
+    LAST_INSTANT_US,
+    Reject,
+    duration_fault,
+    energy_fault,
+    instant_fault,
+    name_fault,
+    personal_name_fault,
+)
 from footprint.core.records import RequestRecord
 from footprint.core.timestamps import from_datetime
 from footprint.core.units import INT64_MAX, UJ_PER_KWH, US_PER_S
@@ -45,8 +54,10 @@ class CodecarbonRun:
     energy_uj: dict[str, int]
 
 
-def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reject]]:
-    """Runs of a file by project and time, and the rejected rows; times without an offset are in ``zone``.
+def read_runs(path: str, zone: ZoneInfo, now_us: int, *, anyway: bool = False) -> tuple[list[CodecarbonRun], list[Reject], int]:
+    """Runs of a file by project and time, the rejected rows, and how many runs are implausible and taken ``anyway``.
+
+    Times without an offset are in ``zone``.
 
     Raises
     ------
@@ -55,6 +66,7 @@ def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reje
     """
     runs: list[CodecarbonRun] = []
     rejects: list[Reject] = []
+    implausible = 0
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -63,10 +75,15 @@ def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reje
                 raise UnreadableFile(f"{path}: columns missing: {', '.join(missing)}; is this CodeCarbon's emissions.csv?")
             for row in reader:
                 try:
-                    runs.append(_parse_run(row, reader.line_num, zone))
+                    run = _parse_run(row, reader.line_num, zone)
+                    if fault := _implausible(run, now_us):
+                        implausible += 1
+                        if not anyway:
+                            raise _BadRow(*fault)
+                    runs.append(run)
                 except _BadRow as error:
                     rejects.append(Reject(reader.line_num, error.column, error.reason))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UnreadableFile(f"{path}: cannot be read: {error}") from None
     runs.sort(key=lambda run: (run.project, run.start_us, run.line))
     merged: list[CodecarbonRun] = []
@@ -80,7 +97,20 @@ def read_runs(path: str, zone: ZoneInfo) -> tuple[list[CodecarbonRun], list[Reje
             rejects.append(Reject(run.line, "timestamp", "overlaps another run of its project: one device cannot hold both"))
             continue
         merged.append(run)
-    return merged, rejects
+    return merged, rejects, implausible if anyway else 0
+
+
+def _implausible(run: CodecarbonRun, now_us: int) -> tuple[str, str] | None:
+    """Column and reason for which a run cannot be right."""
+    for column, at_us in (("timestamp", run.end_us), ("duration", run.start_us)):
+        if fault := instant_fault(at_us, now_us):
+            return column, fault
+    if fault := duration_fault(run.start_us, run.end_us, requests=0):
+        return "duration", fault
+    for column, component in COMPONENTS.items():
+        if fault := energy_fault(component, run.energy_uj.get(component, 0), run.end_us - run.start_us):
+            return column, fault
+    return None
 
 
 class _BadRow(ValueError):
@@ -92,24 +122,33 @@ class _BadRow(ValueError):
 def _parse_run(row: dict[str, str], line: int, zone: ZoneInfo) -> CodecarbonRun:
     try:
         timestamp = datetime.datetime.fromisoformat(row["timestamp"])
-    except ValueError:
+        end_us = from_datetime(timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=zone))
+    except (ValueError, OverflowError, TypeError):
         raise _BadRow("timestamp", "is no time") from None
-    end_us = from_datetime(timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=zone))
     duration_s = _parse_number(row, "duration")
     if duration_s is None or duration_s <= 0:
         raise _BadRow("duration", "must be above 0 seconds")
+    if duration_s > LAST_INSTANT_US / US_PER_S:
+        raise _BadRow("duration", "is longer than any job")
     energy = {}
     for column, component in COMPONENTS.items():
         kwh = _parse_number(row, column)
         if kwh is not None:
-            energy[component] = round(kwh * UJ_PER_KWH)
-            if energy[component] > INT64_MAX:
+            if kwh > INT64_MAX / UJ_PER_KWH:
                 raise _BadRow(column, "is more than a counter holds")
+            energy[component] = round(kwh * UJ_PER_KWH)
     if not energy:
         raise _BadRow("gpu_energy", "no component has an energy")
     if row["project_name"] == OWN_SERVICE:
         raise _BadRow("project_name", OWN_SERVICE_RESERVED)
+    for name in ("project_name", "run_id"):
+        if fault := name_fault(row[name] or ""):
+            raise _BadRow(name, fault)
+    if fault := personal_name_fault(row["project_name"] or ""):
+        raise _BadRow("project_name", fault)
     start_us = end_us - round(duration_s * US_PER_S)
+    if not FIRST_INSTANT_US <= start_us <= end_us <= LAST_INSTANT_US:
+        raise _BadRow("timestamp", "before the year 2000, or far in the future")
     return CodecarbonRun(line, row["project_name"] or "codecarbon", row["run_id"] or str(line), start_us, end_us, energy)
 
 

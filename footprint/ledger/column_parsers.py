@@ -16,7 +16,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Floats, Ints
-from footprint.core.limits import MAX_COUNT, name_fault
+from footprint.core.limits import (
+    FIRST_INSTANT_US,
+    LAST_INSTANT_US,
+    MAX_AHEAD_US,
+    MAX_COUNT,
+    MIN_INSTANT_US,
+    name_fault,
+    personal_name_fault,
+)
 from footprint.core.timestamps import BadTimestamp, parse_instant
 from footprint.core.units import INT64_MAX, UJ_PER_J, US_PER_S
 from footprint.ledger.record_batch import HALF_SURROGATE, NOT_TEXT
@@ -61,8 +69,8 @@ def parse_texts(column: pa.Array, name: str, errors: ColumnErrors, *, required: 
     return values.take(encoded.indices)
 
 
-def parse_instants(column: pa.Array, name: str, errors: ColumnErrors, *, required: bool) -> Ints:
-    """Instants [µs since 1970]; UNKNOWN where an optional one is absent."""
+def parse_instants(column: pa.Array, name: str, errors: ColumnErrors, now_us: int, *, required: bool) -> Ints:
+    """Instants [µs since 1970]; UNKNOWN where an optional one is absent. Those before 2000 or a day after now are implausible."""
     present = has_value(column)
     result = np.full(len(column), UNKNOWN, dtype=np.int64)
     if required:
@@ -83,8 +91,21 @@ def parse_instants(column: pa.Array, name: str, errors: ColumnErrors, *, require
         result[valid] = np.rint(seconds[valid] * US_PER_S).astype(np.int64)
         pending &= ~valid
     _convert_one_by_one(column, pending, result, name, errors, _instant_of)
-    errors.mark(present & ((result < 0) | (result > MAX_TIME_US)), name, "time out of range")
+    present &= ~errors.bad
+    errors.mark(present & (result < FIRST_INSTANT_US), name, "before the year 2000")
+    errors.mark(present & (result > LAST_INSTANT_US), name, "more than a day in the future")
+    errors.mark_implausible(present & (result < MIN_INSTANT_US), name, "before the year 2000")
+    errors.mark_implausible(present & (result > now_us + MAX_AHEAD_US), name, "more than a day in the future")
     return result
+
+
+def mark_personal_names(column: pa.Array, name: str, errors: ColumnErrors, *, is_host: bool = False) -> None:
+    """Reject names that may be those of people."""
+    encoded = column.dictionary_encode()
+    codes = np.asarray(encoded.indices)
+    for code, text in enumerate(encoded.dictionary.to_pylist()):
+        if fault := personal_name_fault(text, is_host=is_host):
+            errors.mark(codes == code, name, fault)
 
 
 def _convert_like(

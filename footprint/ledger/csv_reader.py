@@ -19,6 +19,7 @@ import pyarrow.csv as pa_csv
 
 from footprint.core.csv_text import MARK, plain_text
 from footprint.core.limits import MAX_LINE_BYTES, Reject, RejectList
+from footprint.ledger.input_description import looks_like
 from footprint.ledger.line_reader import LineChunks
 from footprint.ledger.record_batch import CHUNK_BYTES, RecordBatch, UnreadableFile, is_wanted, line_numbers
 from footprint.ledger.rejects import file_rejects
@@ -62,7 +63,7 @@ class _Header:
         try:
             names = [name.strip() for name in next(csv.reader([line.decode("utf-8").rstrip("\r")], strict=True))]
         except (UnicodeDecodeError, csv.Error, StopIteration):
-            raise UnreadableFile(f"{path}: the first line is not a CSV header in UTF-8") from None
+            raise UnreadableFile(f"{path}: the first line is not a CSV header in UTF-8{looks_like(path)}") from None
         self.names = names
         self.columns = {name: index for index, name in enumerate(names) if is_wanted(name, wanted)}
         for name in self.columns:

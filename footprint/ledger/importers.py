@@ -15,15 +15,15 @@ from sqlalchemy import Connection, update
 
 from footprint.attribution.array_types import Ints
 from footprint.config import Config
-from footprint.core.limits import Reject, RejectList
+from footprint.core.limits import Reject, RejectList, name_fault, personal_name_fault
 from footprint.core.log_formats import FieldMap
-from footprint.core.records import RequestRecord
+from footprint.core.records import FLAG_ANYWAY, RequestRecord
 from footprint.core.timestamps import format_instant
 from footprint.ledger import codecarbon_import, energy_file, request_file, user_count_file
 from footprint.ledger.import_batches import delete_claims_of_copy, open_batch
 from footprint.ledger.readers import new_digest, read_batches, read_mapped_log
 from footprint.ledger.reading_writer import store_readings
-from footprint.ledger.record_batch import RecordBatch
+from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.refusals import IMPORT_SOURCE, count_refusals
 from footprint.ledger.rejects import IngestResult, file_rejects
 from footprint.ledger.request_writer import store_requests
@@ -46,8 +46,10 @@ ProgressCallback = Callable[[int], None]
 _ImportStep = tuple[Callable[[Connection, int], IngestResult] | None, RejectList]
 
 
-def import_energy(store: Store, path: str, now_us: int, progress: ProgressCallback | None = None) -> ImportResult:
-    """Import the readings of one file (docs/reference/contract.md, section 4).
+def import_energy(
+    store: Store, path: str, now_us: int, progress: ProgressCallback | None = None, *, anyway: bool = False
+) -> ImportResult:
+    """Import the readings of one file (docs/reference/contract.md, section 4); ``anyway``: implausible ones too, flagged.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def import_energy(store: Store, path: str, now_us: int, progress: ProgressCallba
     digest, streams = new_digest(), StreamIds(store)
 
     def steps() -> Iterator[_ImportStep]:
-        for readings, rejects in energy_file.parse_energy(path, read_batches(path, digest, energy_file.COLUMNS)):
+        batches = read_batches(path, digest, energy_file.COLUMNS)
+        for readings, rejects in energy_file.parse_energy(path, batches, now_us, anyway=anyway):
             write = partial(_write_readings, store, readings, streams.resolve(readings.streams), [0])
             yield write if len(readings) else None, rejects
 
@@ -67,17 +70,17 @@ def import_energy(store: Store, path: str, now_us: int, progress: ProgressCallba
 def import_readings(
     store: Store,
     name: str,
-    readings_and_ids: Iterable[tuple[energy_file.Readings, list[int]]],
+    readings_and_ids: Iterable[tuple[energy_file.Readings, list[int], RejectList]],
     now_us: int,
     progress: ProgressCallback | None = None,
 ) -> ImportResult:
-    """Import readings of a source as one named batch; each item comes with the ids of its streams."""
+    """Import readings of a source as one named batch; each item comes with the ids of its streams, and with what was rejected."""
 
     def steps() -> Iterator[_ImportStep]:
-        for readings, ids in readings_and_ids:
+        for readings, ids, rejects in readings_and_ids:
             epoch_ids = store.name_ids({epoch for epoch in readings.epoch if epoch})
             epochs = [epoch_ids[epoch] if epoch else 0 for epoch in readings.epoch]
-            yield partial(_write_readings, store, readings, ids, epochs), file_rejects()
+            yield partial(_write_readings, store, readings, ids, epochs) if len(readings) else None, rejects
 
     return _import_steps(store, name, "energy", steps(), new_digest(), now_us, progress)
 
@@ -85,7 +88,9 @@ def import_readings(
 def _write_readings(
     store: Store, readings: energy_file.Readings, ids: list[int], epoch_ids: list[int], connection: Connection, batch: int
 ) -> IngestResult:
-    return store_readings(store, connection, ids, epoch_ids, readings, batch, claim=True)
+    result = store_readings(store, connection, ids, epoch_ids, readings, batch, claim=True)
+    result.implausible = int((readings.flags & FLAG_ANYWAY != 0).sum())
+    return result
 
 
 def import_requests(
@@ -96,8 +101,12 @@ def import_requests(
     progress: ProgressCallback | None = None,
     record_batches: Iterable[RecordBatch] | None = None,
     digest: Any = None,
+    *,
+    anyway: bool = False,
 ) -> ImportResult:
     """Import the requests of one file (docs/reference/contract.md, section 5), or of ``record_batches`` of another log.
+
+    ``anyway``: implausible ones too.
 
     Raises
     ------
@@ -109,15 +118,23 @@ def import_requests(
 
     def steps() -> Iterator[_ImportStep]:
         source_batches = read_batches(path, digest, request_file.COLUMNS) if record_batches is None else record_batches
-        for requests, rejects in request_file.parse_requests(path, source_batches, config.services_of_model):
-            write = partial(_write_requests, store, requests, store.name_ids(requests.names()), seen)
+        parsed = request_file.parse_requests(path, source_batches, config.services_of_model, now_us, anyway=anyway)
+        for requests, rejects, implausible in parsed:
+            write = partial(_write_requests, store, requests, store.name_ids(requests.names()), seen, implausible)
             yield write if len(requests) else None, rejects
 
     return _import_steps(store, path, "requests", steps(), digest, now_us, progress)
 
 
 def import_mapped_log(
-    store: Store, config: Config, path: str, field_map: FieldMap, now_us: int, progress: ProgressCallback | None = None
+    store: Store,
+    config: Config,
+    path: str,
+    field_map: FieldMap,
+    now_us: int,
+    progress: ProgressCallback | None = None,
+    *,
+    anyway: bool = False,
 ) -> ImportResult:
     """Import the requests of another program's log, read with a field map.
 
@@ -127,7 +144,7 @@ def import_mapped_log(
         If it cannot be read; nothing is stored.
     """
     digest = new_digest()
-    return import_requests(store, config, path, now_us, progress, read_mapped_log(path, field_map, digest), digest)
+    return import_requests(store, config, path, now_us, progress, read_mapped_log(path, field_map, digest), digest, anyway=anyway)
 
 
 def import_request_records(
@@ -135,12 +152,12 @@ def import_request_records(
 ) -> ImportResult:
     """Import requests of a source as one named batch, with the ``rejects`` found before."""
     requests = request_file.rows_from_records(records, lines)
-    write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {})
+    write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {}, 0)
     return _import_steps(store, name, "requests", [(write if records else None, _listed(rejects))], new_digest(), now_us, None)
 
 
 def import_codecarbon(
-    store: Store, config: Config, path: str, host: str, use_case: str, now_us: int
+    store: Store, config: Config, path: str, host: str, use_case: str, now_us: int, *, anyway: bool = False
 ) -> tuple[list[ImportResult], list[codecarbon_import.CodecarbonRun]]:
     """Import CodeCarbon's ``emissions.csv`` as readings of a host and as requests; also return the accepted runs.
 
@@ -149,7 +166,11 @@ def import_codecarbon(
     UnreadableFile
         If the file cannot be read or lacks a column; nothing is stored.
     """
-    runs, rejects = codecarbon_import.read_runs(path, config.timezone)
+    for name, text in (("host", host), ("use-case", use_case)):
+        fault = name_fault(text) or personal_name_fault(text, is_host=name == "host")
+        if fault:
+            raise UnreadableFile(f"--{name} {fault}")
+    runs, rejects, implausible = codecarbon_import.read_runs(path, config.timezone, now_us, anyway=anyway)
     runs, measured_rejects = codecarbon_import.reject_measured_runs(store, host, runs)
     readings = codecarbon_import.runs_to_readings(host, runs)
     epochs = store.name_ids(set(readings.epoch))
@@ -159,6 +180,7 @@ def import_codecarbon(
     steps: list[_ImportStep] = [(write if runs else None, _listed([*rejects, *measured_rejects]))]
     energy_result = _import_steps(store, path, "energy", steps, new_digest(), now_us, None)
     lines = np.array([run.line for run in runs], dtype=np.int64)
+    energy_result.implausible = implausible
     request_result = import_request_records(store, path, codecarbon_import.runs_to_requests(runs, use_case), lines, now_us)
     return [energy_result, request_result], runs
 
@@ -168,10 +190,13 @@ def _write_requests(
     requests: request_file.RequestRows,
     names: dict[str, int],
     seen: dict[bytes, int],
+    implausible: int,
     connection: Connection,
     batch: int,
 ) -> IngestResult:
-    return store_requests(store, connection, names, requests, seen, batch, claim=True)
+    result = store_requests(store, connection, names, requests, seen, batch, claim=True)
+    result.implausible = implausible
+    return result
 
 
 def import_users(store: Store, path: str, now_us: int, progress: ProgressCallback | None = None) -> ImportResult:
@@ -185,7 +210,8 @@ def import_users(store: Store, path: str, now_us: int, progress: ProgressCallbac
     digest = new_digest()
 
     def steps() -> Iterator[_ImportStep]:
-        for cells, rejects in user_count_file.parse_users(path, read_batches(path, digest, user_count_file.COLUMNS)):
+        batches = read_batches(path, digest, user_count_file.COLUMNS)
+        for cells, rejects in user_count_file.parse_users(path, batches, now_us):
             yield partial(user_count_file.store_user_counts, store, cells) if cells.cells else None, rejects
 
     return _import_steps(store, path, "users", steps(), digest, now_us, progress)
@@ -213,7 +239,8 @@ def _import_steps(
         if not result.accepted:
             delete_claims_of_copy(connection, kind, result.batch, digest.hexdigest())
         count_refusals(store, connection, IMPORT_SOURCE, result.rejects.by_reason, now_us)
-        message = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused"
+        anyway = f", {result.implausible} of them implausible and taken anyway" if result.implausible else ""
+        message = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused{anyway}"
         store.record_event(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {message}")
     result.rejects.sort()
     return result
@@ -233,7 +260,7 @@ def _ensure_batch(connection: Connection, result: ImportResult, now_us: int) -> 
 
 def _update_batch(connection: Connection, batch: int, result: ImportResult, added: IngestResult, sha256: str = "") -> None:
     """Record the progress of a batch; one without a digest was interrupted."""
-    target = table(schema.Batch)
+    target, implausible = table(schema.Batch), result.implausible + added.implausible
     connection.execute(
         update(target)
         .where(target.c.id == batch)
@@ -242,5 +269,6 @@ def _update_batch(connection: Connection, batch: int, result: ImportResult, adde
             duplicates=result.duplicates + added.duplicates,
             rejected=len(result.rejects) + len(added.rejects),
             sha256=sha256,
+            reason=f"{implausible} implausible rows, taken with --anyway" if implausible else "",
         )
     )

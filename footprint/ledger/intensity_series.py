@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from footprint.attribution.array_types import Floats, Ints
-from footprint.core.limits import printable
+from footprint.core.limits import instant_fault, printable
 from footprint.core.prometheus_metrics import SourceUnavailable
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import BadTimestamp, parse_instant
@@ -143,7 +143,7 @@ def _retry_after(text: str | None, default_s: float) -> float:
     return max(wait_s, 0.0) if math.isfinite(wait_s) else default_s
 
 
-def read_series(path: str) -> list[IntensitySample]:
+def read_series(path: str, now_us: int) -> list[IntensitySample]:
     """Samples of a CSV file with the columns ``time`` and ``g_per_kwh``; an empty value is a missing sample.
 
     Raises
@@ -160,12 +160,13 @@ def read_series(path: str) -> list[IntensitySample]:
             samples = []
             for row in reader:
                 try:
-                    parse_instant(row["time"])
+                    if fault := instant_fault(parse_instant(row["time"]), now_us):
+                        raise BadTimestamp(fault)
                     parsed = parse_sample(row["time"], row["g_per_kwh"])
                 except (BadAnswer, BadTimestamp, ValueError) as error:
                     raise BadSeries(f"{path}:{reader.line_num}: {error}") from None
                 samples += [parsed] if parsed is not None else []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadSeries(f"{path}: cannot be read: {error}") from None
     return samples
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
+from footprint.core.limits import LAST_INSTANT_US, MAX_AHEAD_US
 from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader
@@ -31,15 +32,15 @@ MAX_CACHED_SPACINGS = 100_000
 _MAX_SERVICES = 400  # in one statement
 _FAR = 10**9  # days
 _STREAM_DAY = "d.stream_id, d.day, d.first_us, d.second_us, d.last_us, d.version, d.head"
-_ALL_STREAM_DAYS = f"SELECT {_STREAM_DAY} FROM streamday d ORDER BY d.stream_id, d.day"
+_ALL_STREAM_DAYS = f"SELECT {_STREAM_DAY} FROM streamday d WHERE d.day <= {{last_day}} ORDER BY d.stream_id, d.day"
 _NEIGHBOUR = (
     "SELECT {edge}(day) FROM (SELECT x.day FROM streamday x WHERE x.stream_id = s.id AND x.day {beyond} "
-    f"AND x.last_us >= x.first_us ORDER BY x.day {{order}} LIMIT {NEIGHBOURS}) AS near"
+    f"AND x.day <= {{last_day}} AND x.last_us >= x.first_us ORDER BY x.day {{order}} LIMIT {NEIGHBOURS}) AS near"
 )
 _STREAM_DAYS_OF_HOST = (
     f"SELECT {_STREAM_DAY} FROM (SELECT s.id, "
-    f"COALESCE(({_NEIGHBOUR.format(edge='MIN', beyond='< {first}', order='DESC')}), {{first}}) AS low, "
-    f"COALESCE(({_NEIGHBOUR.format(edge='MAX', beyond='> {last}', order='ASC')}), {{last}}) AS high "
+    f"COALESCE(({_NEIGHBOUR.format(edge='MIN', beyond='< {first}', order='DESC', last_day='{last_day}')}), {{first}}) AS low, "
+    f"COALESCE(({_NEIGHBOUR.format(edge='MAX', beyond='> {last}', order='ASC', last_day='{last_day}')}), {{last}}) AS high "
     "FROM stream s WHERE s.host_id = (SELECT host_id FROM stream WHERE id = {stream})) AS e "
     "JOIN streamday d ON d.stream_id = e.id AND d.day BETWEEN e.low AND e.high ORDER BY d.stream_id, d.day"
 )
@@ -125,7 +126,8 @@ _SAMPLE = "SELECT time_us, value, covered_us, epoch_id FROM reading WHERE stream
 _SAMPLES = (
     f"SELECT * FROM ({_SAMPLE}time_us < {{start:d}} ORDER BY time_us DESC LIMIT {NEIGHBOURS}) AS earlier "
     f"UNION ALL {_SAMPLE}time_us >= {{start:d}} AND time_us < {{end:d}} "
-    f"UNION ALL SELECT * FROM ({_SAMPLE}time_us >= {{end:d}} ORDER BY time_us LIMIT {NEIGHBOURS}) AS later"
+    f"UNION ALL SELECT * FROM ({_SAMPLE}time_us >= {{end:d}} AND time_us <= {{until:d}} "
+    f"ORDER BY time_us LIMIT {NEIGHBOURS}) AS later"
 )
 _EMPTY = np.zeros(0, dtype=np.int64)
 _NO_DAYS = StreamDays(*[_EMPTY] * 6)
@@ -150,6 +152,12 @@ class LedgerView:
         self._service_ids: dict[str, int] = {}
         self._by_id: dict[int, StreamInfo] | None = None
         self.archive = ArchiveReader(store, connection)
+        self.until_us = last_possible_us(connection)
+
+    @property
+    def last_day(self) -> int:
+        """Last UTC day that this view shows."""
+        return self.until_us // US_PER_DAY
 
     def streams(self) -> dict[str, list[StreamInfo]]:
         """Streams by host."""
@@ -193,14 +201,16 @@ class LedgerView:
         """Days of a stream with readings, and emptied ones (``last_us`` before ``first_us``)."""
         if self._limits is None:
             if self._days is None:
-                self._days = self._read_stream_days(_ALL_STREAM_DAYS)
+                self._days = self._read_stream_days(_ALL_STREAM_DAYS.format(last_day=self.last_day))
             return self._days.get(stream, _NO_DAYS)
         info = self._stream_info(stream)
         if info is None:
             return _NO_DAYS
         if info.host not in self._days_by_host:
             first, last = self._limits
-            host_days = self._read_stream_days(_STREAM_DAYS_OF_HOST.format(stream=stream, first=first, last=last))
+            host_days = self._read_stream_days(
+                _STREAM_DAYS_OF_HOST.format(stream=stream, first=first, last=last, last_day=self.last_day)
+            )
             self._days_by_host[info.host] = {
                 number: days for number, days in host_days.items() if days.day[-1] >= first and days.day[0] <= last
             }
@@ -219,7 +229,8 @@ class LedgerView:
     def service_days(self) -> dict[str, dict[int, tuple[int, int, int]]]:
         """Service -> day -> (earliest start of a request in flight on it [µs], version, version of its head)."""
         if self._service_days is None:
-            rows = self.connection.execute(select(table(schema.ServiceDayRow))).all()
+            target = table(schema.ServiceDayRow)
+            rows = self.connection.execute(select(target).where(target.c.day <= self.last_day)).all()
             names = self.store.texts(self.connection, {row.service_id for row in rows})
             self._service_days = {}
             for row in rows:
@@ -273,7 +284,9 @@ class LedgerView:
         days = self.archive.days(f"host {info.host}") if info is not None else frozenset()
         if info is not None and days and not info.quantity.startswith(HOLDING_PREFIX):
             return self._samples_of_days(info, days, start_us, end_us)
-        rows = self.connection.exec_driver_sql(_SAMPLES.format(stream=stream, start=start_us, end=end_us)).all()
+        rows = self.connection.exec_driver_sql(
+            _SAMPLES.format(stream=stream, start=start_us, end=end_us, until=self.until_us)
+        ).all()
         columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 4)
         columns = columns[np.argsort(columns[:, 0], kind="stable")]
         return Samples(*(np.ascontiguousarray(columns[:, index]) for index in range(4)))
@@ -415,6 +428,7 @@ class LedgerView:
                 keyed_rows = [(tuple(row)[:-1], bytes(row[-1])) for row in keyed] + sealed
                 rows = [row for row, _ in sorted(keyed_rows, key=lambda item: (item[0][0], item[1]))]
         columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 11)
+        columns_of_rows[:, 1] = np.minimum(columns_of_rows[:, 1], self.until_us)
         return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(11)))
 
     def _requests_extent(self, ignored_ids: Collection[int]) -> tuple[int, int] | None:
@@ -423,7 +437,9 @@ class LedgerView:
         The request that ends last is in flight on the last day of its service, and a service without that day has no
         request that ends later.
         """
-        days = self.connection.exec_driver_sql("SELECT service_id, MAX(day) FROM serviceday GROUP BY service_id").all()
+        days = self.connection.exec_driver_sql(
+            f"SELECT service_id, MAX(day) FROM serviceday WHERE day <= {self.last_day} GROUP BY service_id"
+        ).all()
         rows = [row for row in days if row[0] not in ignored_ids]
         if not rows or len(rows) > _MAX_SERVICES:
             return None
@@ -440,11 +456,16 @@ class LedgerView:
         # Withdrawals leave days behind without any request in flight.
         return None if low is None or high is None or high < last * US_PER_DAY else (int(low), int(high))
 
-    def extent_us(self, ignored: Collection[str] = ()) -> tuple[int, int] | None:
-        """First and last instant [µs] of any reading or request, but for those of ``ignored`` services; None if there is none."""
+    def extent_us(self, ignored: Collection[str] = (), until_us: int | None = None) -> tuple[int, int] | None:
+        """First and last instant [µs] of any reading or request, but for those of ``ignored`` services; None if there is none.
+
+        It ends at ``until_us`` [µs] at the latest, and where the ledger can end.
+        """
+        until_us = self.until_us if until_us is None else min(until_us, self.until_us)
         day, request, name = table(schema.StreamDay), table(schema.RequestRow), table(schema.Name)
         ignored_ids = set(self.connection.execute(select(name.c.id).where(name.c.text.in_(sorted(ignored)))).scalars())
-        query = select(day.c.first_us, day.c.last_us).where(day.c.last_us >= day.c.first_us).limit(1)
+        has_readings = (day.c.last_us >= day.c.first_us) & (day.c.first_us <= until_us)
+        query = select(day.c.first_us, day.c.last_us).where(has_readings).limit(1)
         first = self.connection.execute(query.order_by(day.c.first_us)).first()
         last = self.connection.execute(query.order_by(day.c.last_us.desc())).first()
         readings = (None, None) if first is None or last is None else (first[0], last[1])
@@ -458,9 +479,19 @@ class LedgerView:
         )
         spans = (readings, requests, self.archive.extent_us(ignored))
         known_spans = [(int(low), int(high)) for low, high in spans if low is not None and high is not None]
+        known_spans = [(low, min(high, until_us)) for low, high in known_spans if low <= until_us]
         if not known_spans:
             return None
         return min(low for low, _ in known_spans), max(high for _, high in known_spans)
+
+
+def last_possible_us(connection: Connection) -> int:
+    """Last instant [µs] of which the ledger can hold a record: a day ahead of the last import, which may have lasted a day.
+
+    What lies after it came in before there were limits, or was imported against them: it counts nowhere until then.
+    """
+    imported_us = connection.execute(select(func.max(table(schema.Batch).c.imported_us))).scalar()
+    return LAST_INSTANT_US if imported_us is None else min(imported_us + US_PER_DAY + MAX_AHEAD_US, LAST_INSTANT_US)
 
 
 def fetch_tuples(connection: Connection, query: Select[Any]) -> list[tuple[int, ...]]:

@@ -7,6 +7,7 @@ ledger ends, so that a backfill can be stopped and resumed, in any consecutive p
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from footprint.core.limits import printable
+from footprint.core.limits import Reject, RejectList, instant_fault, name_fault, printable
 from footprint.core.prometheus_metrics import (
     CorrectedCounter,
     ExporterMetric,
@@ -33,6 +34,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
 from footprint.ledger.energy_file import CONTEXT_GRADE, Readings, StreamKey
 from footprint.ledger.importers import ImportResult, import_readings
+from footprint.ledger.rejects import file_rejects
 from footprint.ledger.stream_ids import StreamIds
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -110,14 +112,15 @@ def import_prometheus(
     check_overlap(_exporters_by_host(send, names, from_us, to_us, exporter, host_label))
     known: dict[tuple[str, str, str], CorrectedCounter] = {}
 
-    def readings_and_ids() -> Iterator[tuple[Readings, list[int]]]:
+    def readings_and_ids() -> Iterator[tuple[Readings, list[int], RejectList]]:
         for start_us in range(from_us - LOOK_BACK_US, to_us, CHUNK_US):
             end_us = min(start_us + CHUNK_US, to_us)
             devices = _devices(send, names, start_us, end_us, exporter, host_label)
             for identity, device in sorted(devices.items(), key=lambda item: item[0]):
+                rejects = _drop_implausible(identity, device, now_us)
                 readings = _readings(store, identity, device, known, from_us)
-                if len(readings):
-                    yield readings, streams.resolve(readings.streams)
+                if len(readings) or rejects:
+                    yield readings, streams.resolve(readings.streams) if len(readings) else [], rejects
 
     name = f"{without_credentials(url)} {format_instant(from_us)}/{format_instant(to_us)}"
     return import_readings(store, name, readings_and_ids(), now_us)
@@ -208,9 +211,9 @@ def fetch_samples(send: Fetch, name: str, start_us: int, end_us: int) -> Iterato
         with _documented_form("/api/v1/query"):
             for series in answer["result"]:
                 parsed = ((round(float(at_s) * US_PER_S), float(text)) for at_s, text in series["values"])
-                # A server may treat the window as closed at both ends.
+                # A server may treat the window as closed at both ends. Markers of stale series are NaN.
                 samples_of_series[tuple(sorted(_labels(series["metric"]).items()))] += [
-                    sample for sample in parsed if begin_us <= sample[0] < close_us
+                    sample for sample in parsed if begin_us <= sample[0] < close_us and math.isfinite(sample[1])
                 ]
     yield from ((dict(labels), values) for labels, values in samples_of_series.items())
 
@@ -224,6 +227,19 @@ def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> N
         if earlier is not None:
             value = device.metric.combine(earlier, value)
         device.points[at_us] = value
+
+
+def _drop_implausible(identity: tuple[str, str, str], device: _DeviceSamples, now_us: int) -> RejectList:
+    """Take out samples of impossible times or names, and return why."""
+    rejects = file_rejects()
+    for column, text in zip(("host", "device"), identity, strict=False):
+        if device.points and (fault := name_fault(text) or ("" if text else "empty")):
+            rejects.extend([Reject(0, column, fault)] * len(device.points))
+            device.points.clear()
+    for at_us in [at_us for at_us in device.points if instant_fault(at_us, now_us)]:
+        del device.points[at_us]
+        rejects.append(Reject(0, "time", instant_fault(at_us, now_us)))
+    return rejects
 
 
 def _readings(

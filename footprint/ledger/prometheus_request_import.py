@@ -18,7 +18,7 @@ from footprint.config import Config
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
 from footprint.core.limits import Reject, personal_name_fault
 from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
-from footprint.core.records import RequestRecord
+from footprint.core.records import BadLine, RequestRecord, check_record
 from footprint.ledger.importers import ImportResult, import_request_records
 from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names, without_credentials
 from footprint.ledger.request_file import UNKNOWN_USE_CASE
@@ -62,10 +62,16 @@ def import_gateway_counters(
         for record in request_windows(instance, gateway, from_us, service_of)
     ]
     lines = np.arange(len(records), dtype=np.int64)
-    rejects = [
-        Reject(line, "service", OWN_SERVICE_RESERVED) for line, record in enumerate(records) if record.service == OWN_SERVICE
-    ]
-    accepted = [line for line, record in enumerate(records) if record.service != OWN_SERVICE]
+    rejects, accepted = [], []
+    for line, record in enumerate(records):
+        try:
+            if record.service == OWN_SERVICE:
+                raise BadLine("service", OWN_SERVICE_RESERVED)
+            check_record(record, now_us)
+        except BadLine as error:
+            rejects.append(Reject(line, error.column, error.reason))
+        else:
+            accepted.append(line)
     return import_request_records(
         store, f"{without_credentials(url)} gateways", [records[line] for line in accepted], lines[accepted], now_us, rejects
     )

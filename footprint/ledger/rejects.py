@@ -30,6 +30,7 @@ class IngestResult:
     accepted: int = 0
     duplicates: int = 0
     rejects: RejectList = field(default_factory=file_rejects)
+    implausible: int = 0  # taken with --anyway
     refused_lines: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, other: IngestResult) -> None:
@@ -37,14 +38,16 @@ class IngestResult:
         self.accepted += other.accepted
         self.duplicates += other.duplicates
         self.rejects.extend(other.rejects)
+        self.implausible += other.implausible
 
 
 class ColumnErrors:
-    """Errors of the rows of one batch; a row keeps its first reason."""
+    """Errors of the rows of one batch; a row keeps its first reason. With ``anyway``, implausible rows are taken."""
 
-    def __init__(self, lines: NDArray[np.int64]) -> None:
-        self.lines = lines
+    def __init__(self, lines: NDArray[np.int64], *, anyway: bool = False) -> None:
+        self.lines, self.anyway = lines, anyway
         self.bad = np.zeros(len(lines), dtype=bool)
+        self.implausible = np.zeros(len(lines), dtype=bool)
         self._reasons: dict[int, tuple[str, str]] = {}
 
     def mark(self, rows: NDArray[np.bool_], column: str, reason: str) -> None:
@@ -52,6 +55,12 @@ class ColumnErrors:
         for index in np.flatnonzero(rows & ~self.bad).tolist():
             self._reasons[index] = (column, reason)
         self.bad |= rows
+
+    def mark_implausible(self, rows: NDArray[np.bool_], column: str, reason: str) -> None:
+        """Reject rows that cannot be right by the limits of what is plausible, unless they are to be taken anyway."""
+        self.implausible |= rows
+        if not self.anyway:
+            self.mark(rows, column, reason)
 
     def mark_one(self, index: int, column: str, reason: str) -> None:
         """Reject one row."""

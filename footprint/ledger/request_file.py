@@ -18,9 +18,21 @@ from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
-from footprint.core.limits import RejectList
+from footprint.core.limits import (
+    MAX_COUNT,
+    MAX_REQUEST_US,
+    MAX_REQUESTS,
+    MAX_REQUESTS_PER_S,
+    MAX_TOKENS_PER_REQUEST,
+    MAX_WINDOW_US,
+    RejectList,
+    requests_fault,
+    tokens_fault,
+)
 from footprint.core.records import COUNT_COLUMNS, STATUSES, RequestRecord
+from footprint.core.units import US_PER_S
 from footprint.ledger import column_parsers
+from footprint.ledger.input_description import looks_like
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import ColumnErrors
 
@@ -73,9 +85,11 @@ class RequestRows:
 
 
 def parse_requests(
-    path: str, batches: Iterable[RecordBatch], services_of_model: Callable[[str], set[str]]
-) -> Iterator[tuple[RequestRows, RejectList]]:
+    path: str, batches: Iterable[RecordBatch], services_of_model: Callable[[str], set[str]], now_us: int, *, anyway: bool = False
+) -> Iterator[tuple[RequestRows, RejectList, int]]:
     """Requests and rejects of each batch; an empty service is filled with the one declared to serve the model.
+
+    With ``anyway``, implausible rows are taken; the last item is their number.
 
     Raises
     ------
@@ -89,16 +103,20 @@ def parse_requests(
             if not {"service", "model"} & set(batch.columns):
                 missing.append("service or model")
             if missing:
-                raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
+                raise UnreadableFile(
+                    f"{path}: required column missing: {', '.join(missing)}; nothing was stored{looks_like(path)}"
+                )
             checked = True
-        yield _parse_rows(batch, services_of_model)
+        yield _parse_rows(batch, ColumnErrors(batch.lines, anyway=anyway), services_of_model, now_us)
 
 
-def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]) -> tuple[RequestRows, RejectList]:
-    errors = ColumnErrors(batch.lines)
-    start, end, first = _parse_times(batch, errors)
+def _parse_rows(
+    batch: RecordBatch, errors: ColumnErrors, services_of_model: Callable[[str], set[str]], now_us: int
+) -> tuple[RequestRows, RejectList, int]:
+    start, end, first = _parse_times(batch, errors, now_us)
     service, use_case, model = _parse_names(batch, errors, services_of_model)
     requests, input_tokens, cached_tokens, output_tokens = _parse_counts(batch, errors)
+    _mark_implausible(errors, start, end, requests, {"input_tokens": input_tokens, "output_tokens": output_tokens})
     units = column_parsers.parse_non_negative(batch.column("units"), "units", errors)
     unit = column_parsers.parse_texts(batch.column("unit"), "unit", errors, required=False)
     status = column_parsers.parse_texts(batch.column("status"), "status", errors, required=False)
@@ -106,6 +124,8 @@ def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]
     errors.mark(~known, "status", f"must be one of {', '.join(STATUSES)}")
     ids = column_parsers.parse_texts(batch.column("id"), "id", errors, required=False)
     replica = column_parsers.parse_texts(batch.column("replica"), "replica", errors, required=False)
+    for name, column in (("service", service), ("use_case", use_case), ("model", model), ("replica", replica)):
+        column_parsers.mark_personal_names(column, name, errors, is_host=name == "replica")
     valid = ~errors.bad
     valid_mask = pa.array(valid)
     result = RequestRows(
@@ -126,13 +146,25 @@ def _parse_rows(batch: RecordBatch, services_of_model: Callable[[str], set[str]]
         id=ids.filter(valid_mask).to_pylist(),
         replica=replica.filter(valid_mask).to_pylist(),
     )
-    return result, errors.add_to(batch.rejects)
+    return result, errors.add_to(batch.rejects), int(errors.implausible[valid].sum())
 
 
-def _parse_times(batch: RecordBatch, errors: ColumnErrors) -> tuple[Ints, Ints, Ints]:
-    start = column_parsers.parse_instants(batch.column("start"), "start", errors, required=True)
-    end = column_parsers.parse_instants(batch.column("end"), "end", errors, required=False)
-    first = column_parsers.parse_instants(batch.column("first_token"), "first_token", errors, required=False)
+def _mark_implausible(errors: ColumnErrors, start_us: Ints, end_us: Ints, requests: Ints, tokens: dict[str, Ints]) -> None:
+    """Mark durations and counts beyond the limits."""
+    duration_us = np.where(end_us == UNKNOWN, 0, end_us - start_us)
+    errors.mark_implausible((requests == 1) & (duration_us > MAX_REQUEST_US), "end", "a request longer than 7 days")
+    errors.mark_implausible(duration_us > MAX_WINDOW_US, "end", "a window longer than 62 days")
+    most = np.where(end_us == UNKNOWN, MAX_REQUESTS, np.minimum(MAX_REQUESTS_PER_S * (duration_us // US_PER_S + 1), MAX_REQUESTS))
+    errors.mark_implausible(requests > most, "requests", requests_fault(MAX_COUNT, None))
+    for name, counts in tokens.items():
+        too_many = counts > MAX_TOKENS_PER_REQUEST * np.minimum(requests, MAX_REQUESTS)
+        errors.mark_implausible(too_many, name, tokens_fault(MAX_COUNT, 1))
+
+
+def _parse_times(batch: RecordBatch, errors: ColumnErrors, now_us: int) -> tuple[Ints, Ints, Ints]:
+    start = column_parsers.parse_instants(batch.column("start"), "start", errors, now_us, required=True)
+    end = column_parsers.parse_instants(batch.column("end"), "end", errors, now_us, required=False)
+    first = column_parsers.parse_instants(batch.column("first_token"), "first_token", errors, now_us, required=False)
     errors.mark((end != UNKNOWN) & (end < start), "end", "before start")
     outside = (first < start) | ((end != UNKNOWN) & (first > end))
     errors.mark((first != UNKNOWN) & outside, "first_token", "not between start and end")

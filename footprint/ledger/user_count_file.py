@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select, tuple_
 
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
-from footprint.core.limits import Reject, RejectList
+from footprint.core.limits import MAX_AHEAD_US, MIN_INSTANT_US, Reject, RejectList
+from footprint.core.timestamps import to_datetime
 from footprint.ledger import column_parsers
+from footprint.ledger.input_description import looks_like
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import CONFLICT, ColumnErrors, IngestResult
 from footprint.storage import schema
@@ -42,7 +44,7 @@ class UserCountRows:
     counts: list[CellCounts]
 
 
-def parse_users(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[UserCountRows, RejectList]]:
+def parse_users(path: str, batches: Iterable[RecordBatch], now_us: int) -> Iterator[tuple[UserCountRows, RejectList]]:
     """Cells and rejects of each batch.
 
     Raises
@@ -55,19 +57,26 @@ def parse_users(path: str, batches: Iterable[RecordBatch]) -> Iterator[tuple[Use
         if not checked and (batch.columns or not batch.rejects):
             missing = [name for name in REQUIRED if name not in batch.columns]
             if missing:
-                raise UnreadableFile(f"{path}: required column missing: {', '.join(missing)}; nothing was stored")
+                raise UnreadableFile(
+                    f"{path}: required column missing: {', '.join(missing)}; nothing was stored{looks_like(path)}"
+                )
             checked = True
-        yield _parse_cells(batch)
+        yield _parse_cells(batch, now_us)
 
 
-def _parse_cells(batch: RecordBatch) -> tuple[UserCountRows, RejectList]:
+def _parse_cells(batch: RecordBatch, now_us: int) -> tuple[UserCountRows, RejectList]:
     errors = ColumnErrors(batch.lines)
     period = column_parsers.parse_texts(batch.column("period"), "period", errors, required=True)
     malformed = ~np.asarray(pc.match_substring_regex(period, _PERIOD))
     errors.mark(malformed, "period", "must be written as 2026, 2026-Q3 or 2026-07")
+    years = np.array([int(text[:4]) if text[:4].isdecimal() else 0 for text in period.to_pylist()], dtype=np.int64)
+    errors.mark(years < to_datetime(MIN_INSTANT_US).year, "period", "before the year 2000")
+    errors.mark(years > to_datetime(now_us + MAX_AHEAD_US).year, "period", "a year in the future")
     name_columns = [
         column_parsers.parse_texts(batch.column(name), name, errors, required=False) for name in ("service", "use_case")
     ]
+    for name, column in zip(("service", "use_case"), name_columns, strict=True):
+        column_parsers.mark_personal_names(column, name, errors)
     errors.mark(np.asarray(pc.equal(name_columns[0], OWN_SERVICE)), "service", OWN_SERVICE_RESERVED)
     users = column_parsers.parse_counts(batch.column("users"), "users", errors)
     errors.mark(users == column_parsers.UNKNOWN, "users", "empty; leave the row out where it is not known")

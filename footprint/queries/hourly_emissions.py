@@ -12,7 +12,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import S_PER_HOUR, UJ_PER_KWH, US_PER_HOUR, US_PER_S
 from footprint.figures.dataset import ENERGY_SQL, Dataset
 from footprint.figures.energy_cells import load_bases
-from footprint.figures.query import BadQuery, Query
+from footprint.figures.query import BadQuery, Query, check_period_count
 from footprint.impact.hourly_intensity import HourlyIntensity, hourly_intensity
 from footprint.ledger.intensity_series import series_values
 from footprint.ledger.ledger_view import LedgerView
@@ -79,6 +79,7 @@ def hourly_emissions(
     hours_by_zone: dict[str, HourlyIntensity] = {
         zone: hourly_intensity(*series_values(store, series, zone, months_start, months_end), config.timezone) for zone in zones
     }
+    check_period_count(query.every, start, end)
     periods = split_by_period(query.every, start, end, config.timezone)
     starts = [start_us for start_us, _ in periods]
     sums: dict[tuple[tuple[str, ...], int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])

@@ -63,6 +63,7 @@ def serve(
                 timeout_graceful_shutdown=3,
                 timeout_keep_alive=75,
                 proxy_headers=False,
+                server_header=False,
             ),  # without proxy_headers the peer's address is the real one: a header could forge the trusted proxy
             on_ready,
         )

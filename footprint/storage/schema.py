@@ -323,6 +323,17 @@ class Refusal(SQLModel, table=True):
     last_us: int = _big()
 
 
+class Session(SQLModel, table=True):
+    """A signed-in reader: digest of the identifier in the cookie, role, start and end; no name."""
+
+    __tablename__ = "session"
+
+    digest: str = Field(primary_key=True)
+    role: str
+    started_us: int = _big()
+    until_us: int = _big()
+
+
 class Statistics(SQLModel, table=True):
     """Daily statistics as JSON, additive over days: of a placed device for its idle power, of a service for its step model."""
 

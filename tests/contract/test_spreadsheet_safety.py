@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -35,7 +34,7 @@ from footprint.impact.factor_book import COLUMNS, parse_factors
 from footprint.ledger.importers import import_requests
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, START, energy_lines, request_lines, write
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 from tests.unit.footprint.cli.test_untouched_stores import COMMANDS as PROGRAM
 from tests.unit.footprint.cli.test_untouched_stores import words_of
 
@@ -127,7 +126,7 @@ def test_the_names_stand_in_the_answers_at_all(home: Path, capsys: pytest.Captur
 def test_no_route_sends_a_formula(home: Path) -> None:
     facts = load_config()
     store = Store(facts.store_url)
-    client = TestClient(api_over(store, facts, now_us))
+    client = local_client(api_over(store, facts, now_us))
     routes = [path for path in client.get("/api/v1/openapi.json").json()["paths"] if "{" not in path and "ingest" not in path]
     answered = 0
     for path in routes:

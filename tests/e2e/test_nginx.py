@@ -64,7 +64,7 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.process, base = start_server(folder)
+        self.process, base = start_server(folder, open_mode=False)
         self.app, self.door = int(base.rpartition(":")[2]), free_port()
         self.signin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SignIn)
         threading.Thread(target=self.signin.serve_forever, daemon=True).start()
@@ -218,6 +218,8 @@ def test_without_access_configuration_clients_of_the_proxy_are_public(tmp_path: 
     unconfigured = office_of(tmp_path, "")
     try:
         assert unconfigured.role([(GROUPS, FORGED)]) == "public"
-        assert unconfigured.role([], unconfigured.app) == "administrator"  # directly from the local host
+        assert unconfigured.role([], unconfigured.app) == "public"  # also what a bare proxy sends
+        token = (tmp_path / "footprint.db.access-token").read_text().strip()
+        assert unconfigured.role([("Authorization", f"Bearer {token}")], unconfigured.app) == "administrator"
     finally:
         unconfigured.close()

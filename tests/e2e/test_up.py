@@ -17,8 +17,9 @@ from tests.support.processes import free_port
 pytestmark = pytest.mark.browser
 
 
-def get(address: str) -> dict[str, object]:
-    with urllib.request.urlopen(address, timeout=10) as answer:
+def get(address: str, token: str) -> dict[str, object]:
+    asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
         document: dict[str, object] = json.load(answer)
         return document
 
@@ -27,6 +28,7 @@ def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
+    token_file = tmp_path / "footprint.db.access-token"
     command = [str(Path(sys.executable).with_name("footprint")), "up"]
     service = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True)
     try:
@@ -34,7 +36,8 @@ def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -
         for _ in range(120):
             time.sleep(1)
             try:
-                rows = get(f"{base}/api/v1/footprint?group=service,use_case")["rows"]  # type: ignore[assignment]
+                token = token_file.read_text().strip()
+                rows = get(f"{base}/api/v1/footprint?group=service,use_case", token)["rows"]  # type: ignore[assignment]
             except OSError:
                 continue
             if any(row["service"] == "footprint" and row["energy_kwh"] for row in rows):
@@ -43,7 +46,13 @@ def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -
         assert own & {"api", "ingest"}
         assert any(row["service"] == "(unattributed)" for row in rows)
         assert (tmp_path / "agent.token").stat().st_mode & 0o777 == 0o600
-        with chromium() as browser:
+        with chromium() as chrome:
+            browser = chrome.new_context()
+            first = browser.new_page()
+            first.goto(f"{base}/?lang=en")
+            first.get_by_text("footprint access link").first.wait_for(timeout=30_000)
+            first.goto(f"{base}/?token={token_file.read_text().strip()}")  # as the printed link has it
+            assert "token" not in first.url
             for language, title in (("fr", "L’énergie au fil du temps"), ("en", "Energy over time")):
                 page = browser.new_page()
                 errors: list[str] = []

@@ -8,6 +8,7 @@ from footprint.config import parse_config
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage.database import Store
 from tests.support import recordings
+from tests.support.contract_files import NOW_US
 
 
 @recordings.needs_runs
@@ -16,8 +17,8 @@ def test_a_matched_run_imports_completely(run: Path, tmp_path: Path) -> None:
     """All samples and phases are accepted."""
     store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
     config = parse_config(recordings.config_text(run))
-    energy = import_energy(store, str(recordings.write_energy(run, tmp_path / "energy.csv", cpu=True)), 0)
-    requests = import_requests(store, config, str(recordings.write_requests(run, tmp_path / "requests.csv")), 0)
+    energy = import_energy(store, str(recordings.write_energy(run, tmp_path / "energy.csv", cpu=True)), NOW_US)
+    requests = import_requests(store, config, str(recordings.write_requests(run, tmp_path / "requests.csv")), NOW_US)
 
     assert not energy.rejects
     assert not requests.rejects
@@ -31,8 +32,8 @@ def test_the_azure_traces_import_completely(tmp_path: Path) -> None:
     """28,185 requests are imported, and a second import adds none."""
     store = Store(f"sqlite:///{tmp_path / 'ledger.db'}")
     path = str(recordings.write_azure(tmp_path / "azure.csv"))
-    first = import_requests(store, parse_config(""), path, 0)
-    second = import_requests(store, parse_config(""), path, 0)
+    first = import_requests(store, parse_config(""), path, NOW_US)
+    second = import_requests(store, parse_config(""), path, NOW_US)
 
     assert (first.accepted, first.duplicates, len(first.rejects)) == (28_185, 0, 0)
     assert (second.accepted, second.duplicates, len(second.rejects)) == (0, 28_185, 0)

@@ -14,6 +14,7 @@ from dashboards.card_frames import FRAME_TYPE
 from dashboards.components import Drawing
 from dashboards.page_shell import render_card, render_shell
 from dashboards.url_state import PageContext, UrlState
+from footprint.access import Role
 from footprint.config import Config
 from footprint.figures import run_query
 from footprint.storage.database import Store
@@ -26,9 +27,16 @@ SVG = "{http://www.w3.org/2000/svg}"
 def page_context(
     store: Store, config: Config, path: str = "/", search: str = "", language: str = "en", now_us: int = NOW_US, **options: Any
 ) -> PageContext:
-    """Context of a page over the figures of a store."""
+    """Context of a page over the figures of a store, by default for an administrator."""
     view = UrlState.parse(path, search, language)
-    return PageContext(config, store, lambda query: run_query(store, config, query, now_us), now_us, view, **options)
+    return PageContext(
+        config,
+        store,
+        lambda query: run_query(store, config, query, now_us),
+        now_us,
+        view,
+        **{"role": Role.ADMINISTRATOR} | options,
+    )
 
 
 def render_page(context: PageContext) -> list[Component]:

@@ -33,10 +33,15 @@ def wait_for_answer(url: str, timeout_s: float = 30.0) -> None:
     raise AssertionError(f"{url} does not answer")
 
 
-def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the service on the configuration of a folder; return the process (in its own process group) and its address."""
+def start_server(folder: Path, *, open_mode: bool = True) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the service on the configuration of a folder; return the process (in its own process group) and its address.
+
+    Open mode is written out if the configuration declares no other, unless ``open_mode`` is false.
+    """
     port = free_port()
     environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}
+    if open_mode and "[access]" not in (folder / "footprint.toml").read_text(encoding="utf-8"):
+        environment["FOOTPRINT_ACCESS__MODE"] = "open"
     process = subprocess.Popen(SERVE, cwd=folder, env=environment, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     wait_for_answer(f"{address}/healthz", 60)

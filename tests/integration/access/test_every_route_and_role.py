@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from dashboards.page_shell import PAGES
 from footprint.access.audit_log import read_accesses
-from footprint.access.roles import Role
+from footprint.access.policy import Role
 from footprint.editions.protected_cells import ProtectedCells, protect_period
 from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate

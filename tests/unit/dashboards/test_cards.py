@@ -20,6 +20,7 @@ from footprint.core.timestamps import format_instant
 from footprint.figures import Query, run_query
 from footprint.i18n.formatting import format_estimate, format_local_time
 from footprint.ledger.importers import import_energy
+from footprint.ledger.refusals import count_refusals
 from footprint.queries.agent_liveness import REPORTING, RETIRED, RETIRED_AFTER_US, SILENT, host_liveness
 from footprint.queries.energy_balance import energy_balance
 from footprint.storage.database import Store
@@ -164,3 +165,17 @@ def test_a_day_that_waits_to_be_computed_is_pending_and_closes(walked: Store, tm
     assert translate(language, "balance_ok") in shown
     assert word in shown
     assert translate(language, "balance_bad", hosts="a") not in shown
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("en", "did not take: 7, for 2 reasons"), ("fr", "n’a pas prises\u00a0: 7, pour 2 raisons")]
+)
+def test_what_the_doors_refused_stands_beside_the_agents(sqlite: Store, language: str, sentence: str) -> None:
+    """Also where no host has ever read: a wrong host name loses everything, and says so here."""
+    context = page_context(sqlite, parse_config(CONFIG), "/quality", "", language, END_US)
+    assert silent_agents_card(context) is None
+    with sqlite.begin() as connection:
+        count_refusals(
+            sqlite, connection, "inf-01", {"host: the token may not write for this host": 5, "time: before 2000": 2}, END_US
+        )
+    assert sentence in text_of(silent_agents_card(context))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from dashboards.answers import Question, budgeted_total
 from dashboards.app import mount
@@ -21,7 +20,7 @@ from footprint.ledger.importers import import_requests
 from footprint.storage.database import Store
 from tests.support.contract_files import NOW_US, START, compute, config, energy_lines, import_files, request_lines, write
 from tests.support.page_requests import Post, card_request, frame_names, poster, shell_request, whole_page
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 PERIOD = "?lang=en&from=2026-07-02&to=2026-07-03"  # compared with the day before
 # Questions at most, on the first view of each page; a question more needs a reason.
@@ -55,7 +54,7 @@ class Reader:
             return question.answer(store, config, now_us)
 
         app = mount(api_over(store, facts, lambda: NOW_US), store, facts, lambda: NOW_US, ask)
-        self.post: Post = poster(TestClient(app, client=("127.0.0.1", 50_000)))
+        self.post: Post = poster(local_client(app, client=("127.0.0.1", 50_000)))
 
     def asked_for(self, path: str, search: str = PERIOD) -> list[Question]:
         """Questions of one view of a page."""
@@ -138,7 +137,7 @@ def test_a_card_that_failed_is_read_again(walked: Store) -> None:
         return question.answer(store, config, now_us)
 
     app = mount(api_over(walked, facts, lambda: NOW_US), walked, facts, lambda: NOW_US, ask)
-    post = poster(TestClient(app, client=("127.0.0.1", 50_000)))
+    post = poster(local_client(app, client=("127.0.0.1", 50_000)))
     failed, other = (post(card_request(name, f"/{PERIOD}")) for name in ("services", "use-cases"))
     assert "cannot be read" in failed
     assert "of ours" not in failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -15,7 +15,9 @@ import pytest
 from fastapi.testclient import TestClient
 from joserfc.jwk import OctKey
 
+from footprint.access import sessions
 from footprint.access.oidc import local_path
+from footprint.access.policy import Role
 from footprint.config import ConfigError, parse_config
 from footprint.core.secret_files import SecretFileError
 from footprint.storage.database import Store
@@ -24,6 +26,7 @@ from tests.support.contract_files import config
 from tests.support.protected_quarter import FACTS, page
 from tests.support.services import api_over, pages_over
 
+SESSION = "__Host-footprint"
 ISSUER, ADDRESS = "https://login.example.org", "https://footprint.example.org"
 BY_SIGN_IN = f"""
 [access]
@@ -82,19 +85,21 @@ def test_a_reader_signs_in_and_out_and_a_role_is_all_that_is_kept(
     assert seen(browser) == 404
     back = office.sign_in(browser, "/charter?lang=en&period=2026-Q3")
     assert (back.status_code, back.headers["location"]) == (303, "/charter?lang=en&period=2026-Q3")
-    cookie = back.headers["set-cookie"].lower()
-    assert all(word in cookie for word in ("httponly", "samesite=lax", "secure"))
+    for cookie in back.headers.get_list("set-cookie"):
+        assert cookie.startswith("__Host-footprint")
+        assert all(word in cookie.lower().split("; ") for word in ("httponly", "samesite=lax", "secure", "path=/"))
+        assert "domain" not in cookie.lower()
     assert seen(browser) == 200
     assert "Officer" in page(browser, "/help")
-    kept = base64.b64decode(browser.cookies["footprint"].partition(".")[0] + "==").decode()
-    assert '"role": "officer"' in kept
+    (session_id,) = browser.cookies.values()
     asked = office.provider.asked[0]
     assert (asked["code_challenge_method"], asked["response_type"]) == ("S256", "code")
     assert asked["state"] != asked["nonce"]
     browser.get("/api/v1/footprint?group=use_case")
-    everything = kept + caplog.text + Path(sqlite.url.removeprefix("sqlite:///")).read_bytes().decode("latin-1")
-    assert not [word for word in (NAME, SUBJECT, "ada@example.org", SECRET) if word in everything]
-    out = browser.get("/auth/logout")
+    everything = caplog.text + Path(sqlite.url.removeprefix("sqlite:///")).read_bytes().decode("latin-1")
+    assert not [word for word in (NAME, SUBJECT, "ada@example.org", SECRET, session_id) if word in everything]
+    out = browser.post("/auth/logout")
+    assert out.status_code == 303
     assert out.headers["location"].startswith(f"{ISSUER}/end?client_id={CLIENT}&post_logout_redirect_uri=")
     assert seen(browser) == 404
 
@@ -166,13 +171,74 @@ def test_groups_give_roles_and_unknown_ones_the_default(groups: Any, status: int
 def test_a_session_ends_and_cannot_be_written_by_hand(office: Office) -> None:
     browser = office.browser()
     office.sign_in(browser)
-    signed = browser.cookies["footprint"]
-    forged = base64.b64encode(b'{"role": "administrator", "until": 9999999999999999}').decode()
-    other = office.browser()
-    other.cookies.set("footprint", forged + "." + signed.partition(".")[2])
-    assert other.get("/api/v1/access").status_code == 404
+    own = browser.cookies[SESSION]
+    for forged in ("administrator", own[:-1], own + "A", own.lower(), "x" * 5000, hashlib.sha256(own.encode()).hexdigest(), "é"):
+        assert seen_with_cookie(office, forged) == 404
+    assert seen_with_cookie(office, own) == 200
     office.now_us += 2 * 3600 * 1_000_000
     assert seen(browser) == 404
+
+
+def seen_with_cookie(office: Office, value: str) -> int:
+    sent = {"Cookie": f"{SESSION}={value}".encode()}
+    return office.browser().get("/api/v1/footprint", headers=sent).status_code  # type: ignore[arg-type]
+
+
+def test_signing_out_ends_the_session_at_every_server_and_after_a_restart(office: Office, sqlite: Store) -> None:
+    browser = office.browser()
+    office.sign_in(browser)
+    stolen = browser.cookies[SESSION]
+    restarted = pages_over(sqlite, office.config, lambda: office.now_us)
+    other = TestClient(restarted, base_url=ADDRESS, headers={"Cookie": f"{SESSION}={stolen}"})
+    assert other.get("/api/v1/footprint").status_code == 200
+    assert browser.post("/auth/logout", headers={"Origin": ADDRESS, "Sec-Fetch-Site": "same-origin"}).status_code == 303
+    assert SESSION not in browser.cookies
+    assert seen_with_cookie(office, stolen) == 404
+    assert other.get("/api/v1/footprint").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"Origin": "https://evil.example.org"},
+        {"Origin": "null"},
+        {"Origin": "https://footprint.example.org.evil.org"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://other.example.org"},
+    ],
+)
+def test_another_site_signs_nobody_out(foreign: dict[str, str], office: Office) -> None:
+    browser = office.browser()
+    office.sign_in(browser)
+    assert browser.post("/auth/logout", headers=foreign).status_code == 403
+    assert browser.get("/auth/logout").status_code == 405
+    assert seen(browser) == 200
+
+
+NO_GROUPS: list[Any] = [5, True, None, {"sustainability": 1}, [5], [None], [["sustainability"]], [{"name": "sustainability"}]]
+
+
+@pytest.mark.parametrize("claim", NO_GROUPS)
+def test_a_claim_that_is_no_list_of_groups_gives_the_default_role(claim: Any, office: Office) -> None:
+    office.provider.groups = claim
+    browser = office.browser()
+    assert office.sign_in(browser).status_code == 303
+    assert seen(browser) == 404
+
+
+def test_sessions_are_bounded_and_expired_ones_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    ids = [sessions.start_session(store, Role.OFFICER, at_us, at_us + 100) for at_us in range(5)]
+    assert [sessions.role_of_session(store, session_id, 50) for session_id in ids] == [Role.PUBLIC] * 2 + [Role.OFFICER] * 3
+    sessions.start_session(store, Role.OFFICER, 500, 600)
+    assert sessions.end_all_sessions(store) == 1
+
+
+def test_the_state_of_a_sign_in_is_bounded(office: Office) -> None:
+    browser = office.browser()
+    for _ in range(5):
+        browser.get("/auth/login", params={"next": "/" + "x" * 60_000})
+    assert sum(len(value) for value in browser.cookies.values()) < 4096
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from footprint.access import Role, middleware
+from footprint.access import Role, authorized_queries
 from footprint.calendar.periods import period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
@@ -97,7 +97,7 @@ def drafts_stay_inside(config: Config, store: Store) -> None:
 
 
 def test_pages_and_a_published_edition_together_give_no_hidden_cell_away(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "STORE_CHECK_INTERVAL_S", -1.0)  # one server all along, which looks at every question
+    monkeypatch.setattr(authorized_queries, "STORE_CHECK_INTERVAL_S", -1.0)  # one server all along, which looks at every question
     config, store, folder = office
     within = disclosure_rules(config).protection
     browser = committee(config, store)

@@ -14,7 +14,7 @@ from footprint.core.records import ActivityReading, EnergyReading, RequestRecord
 from footprint.ledger.refusals import refusals_by_reason
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, config
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 US = 1_000_000
 
@@ -36,7 +36,7 @@ def served(store: Store) -> tuple[TestClient, dict[str, str], Store]:
     facts = config()
     api = api_over(store, facts, lambda: NOW_US)
     token = add_token(store, "a", NOW_US)
-    return TestClient(api), {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}, store
+    return local_client(api), {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}, store
 
 
 def body(text: list[str]) -> bytes:
@@ -103,7 +103,7 @@ name = "hosted"
 def test_a_token_writes_requests_of_its_services_only(
     store: Store, host: str, services: list[str], service: str, accepted: int
 ) -> None:
-    client = TestClient(api_over(store, config(PLACED), lambda: NOW_US))
+    client = local_client(api_over(store, config(PLACED), lambda: NOW_US))
     headers = {"Authorization": f"Bearer {add_token(store, host, NOW_US, services)}"}
     line = to_line(RequestRecord(DAY_S * US, service, "drafting", (DAY_S + 60) * US, id="one"))
     answer = client.post("/api/v1/ingest", content=line, headers=headers).json()
@@ -128,7 +128,7 @@ def test_a_hostile_body_gets_a_small_answer(served: tuple[TestClient, dict[str, 
 
 def test_the_bytes_of_all_hosts_have_one_budget(store: Store) -> None:
     control = AdmissionControl(max_bytes=1000)
-    client = TestClient(api_over(store, config(), lambda: NOW_US, admission=control))
+    client = local_client(api_over(store, config(), lambda: NOW_US, admission=control))
     headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
     assert client.post("/api/v1/ingest", content=b"1\n" * 600, headers=headers).status_code == 503
     assert (control.bytes, control.active.total()) == (0, 0)
@@ -202,17 +202,17 @@ def test_unknown_paths_and_parameters_are_said_in_json(served: tuple[TestClient,
 def test_a_demonstration_counts_no_real_requests(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from footprint.api.app import build_application
 
-    facts = config("[organisation]\ndemo = true\n")
+    facts = config('[organisation]\ndemo = true\n[access]\nmode = "open"\n')
     app, gateway = build_application(facts, sqlite, None)
     assert gateway is None
-    assert "demonstration" in TestClient(app).get("/api/v1/footprint").json()["columns"]
+    assert "demonstration" in local_client(app).get("/api/v1/footprint").json()["columns"]
 
 
 def test_who_sends_too_much_at_once_is_told_when_to_come_again(store: Store) -> None:
     facts = config()
     gate = AdmissionControl(max_waiting=3, max_waiting_per_host=2)
     api = api_over(store, facts, lambda: NOW_US, admission=gate)
-    client = TestClient(api)
+    client = local_client(api)
     headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
     gate.active["a"] = 2
     answer = client.post("/api/v1/ingest", content="\n".join(lines()), headers=headers)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
 
 from footprint.benchmark import COLUMNS, benchmark_rows, reference_rows, rows_of_result
 from footprint.benchmark.batch_model import fit_batch_model
@@ -28,7 +27,7 @@ from footprint.benchmark.result_store import (
 from footprint.config import Config, load_config
 from footprint.storage.database import Store
 from tests.simulation.results import EnergyPerToken, simulated_result
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 
 @pytest.fixture
@@ -207,7 +206,7 @@ def test_the_api_shows_results_and_references(tmp_path: Path, config: Config, sq
     path = tmp_path / "r.json"
     write_result(path, simulated_result())
     import_result(config, path)
-    client = TestClient(api_over(sqlite, config, lambda: 0))
+    client = local_client(api_over(sqlite, config, lambda: 0))
     told = client.get("/api/v1/benchmarks").json()
     assert told["columns"] == list(COLUMNS)
     assert len(told["rows"]) == 7

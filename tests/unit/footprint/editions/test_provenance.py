@@ -33,7 +33,7 @@ from footprint.storage.database import Store
 from tests.support.components import page_text
 from tests.support.protected_quarter import HEADER, PROXY, by_header, page
 from tests.support.quarters import compute, instant, seconds
-from tests.support.services import api_over, pages_over
+from tests.support.services import api_over, local_client, pages_over
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
@@ -152,7 +152,7 @@ def test_an_id_that_is_none_is_answered_with_those_near(office: Office, capsys: 
 
 def test_over_http_only_what_is_published(office: Office) -> None:
     config, store, _ = office
-    client = TestClient(api_over(store, config, lambda: NOW))
+    client = local_client(api_over(store, config, lambda: NOW))
     assert client.get("/api/v1/trace/F-2026Q3-01").status_code == 404
     figure = named(from_json(publish_edition(store, config, "2026-Q3", NOW).report).figures, "energy_kwh")
     document = client.get(f"/api/v1/trace/{figure.id}?verify=true").json()
@@ -261,7 +261,7 @@ def test_one_string_at_the_command_line_the_page_and_the_api(office: Office, cap
     config, store, folder = office
     report = from_json(publish_edition(store, config, "2026-Q3", NOW).report)
     options = ["--config", str(folder / "footprint.toml")]
-    client = TestClient(api_over(store, config, lambda: NOW))
+    client = local_client(api_over(store, config, lambda: NOW))
     for language in ("fr", "en"):
         assert status_of(["report", "show", "2026-Q3", "--lang", language, "--format", "csv", *options]) == 0
         rows = {row["figure_id"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}

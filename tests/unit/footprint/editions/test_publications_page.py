@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
 
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
@@ -18,7 +17,7 @@ from footprint.server import alert_rules
 from footprint.server.alerts import ALERT_RULES
 from footprint.storage.database import Store
 from tests.support.quarters import instant
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 Office = tuple[Config, Store, Path]
 NOW = instant("2026-10-12")
@@ -46,7 +45,7 @@ def test_the_page_holds_what_was_published_in_one_small_file(office: Office) -> 
 def test_every_link_of_the_page_leads_to_a_file(office: Office) -> None:
     config, store, _ = office
     publish_edition(store, config, "2026-Q3", NOW)
-    client = TestClient(api_over(store, config, lambda: NOW))
+    client = local_client(api_over(store, config, lambda: NOW))
     page = client.get("/publications", headers={"accept-language": "en"})
     assert page.url.path == "/editions/index.en.html"
     links = re.findall(r'href="([^"#]+)"', page.text)

@@ -15,14 +15,14 @@ from footprint.editions.repository import published_editions
 from footprint.storage.database import Store
 from tests.support.components import hrefs, page_context, render_page, text_of
 from tests.support.quarters import instant
-from tests.support.services import api_over, pages_over
+from tests.support.services import api_over, local_client, pages_over
 
 Office = tuple[Config, Store, Path]
 NOW_US = instant("2026-10-14")
 
 
 def client_of(config: Config, store: Store) -> TestClient:
-    return TestClient(api_over(store, config, lambda: NOW_US), follow_redirects=False)
+    return local_client(api_over(store, config, lambda: NOW_US), follow_redirects=False)
 
 
 def test_reports_over_http(office: Office) -> None:
@@ -72,7 +72,7 @@ def test_the_page_lists_versions_and_the_calendar(office: Office, language: str)
 
 def test_the_dashboard_does_not_take_the_address_of_an_edition(office: Office) -> None:
     config, store, _ = office
-    client = TestClient(pages_over(store, config, lambda: NOW_US), follow_redirects=False)
+    client = local_client(pages_over(store, config, lambda: NOW_US), follow_redirects=False)
     assert client.get("/editions/2026-09/v1/fr").status_code == 404
     assert client.get("/editions?lang=fr").status_code == 200
 

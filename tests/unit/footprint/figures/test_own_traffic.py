@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from footprint.access.agent_tokens import add_token
 from footprint.api.app import build_application
@@ -27,7 +26,7 @@ from tests.support import contract_files
 from tests.support.commands import printed_rows
 from tests.support.components import elements, page_context, render_page, text_of
 from tests.support.contract_files import DAY_S, NOW_US, START, compute, query_rows, write
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 CONFIG = contract_files.CONFIG.replace('model = "m1"', 'model = "m1"\nprocesses = ["vllm"]')
 S = 1_000_000
@@ -146,7 +145,7 @@ def test_commands_api_pages_objectives_comparisons_and_counters_agree(
     assert {row["service"]: row["requests"] for row in printed_rows(capsys, "query", "--group", "service")}["footprint"] == VIEWS
     scores = [row for row in printed_rows(capsys, "scores", "--group", "service") if row["service"] == "footprint"]
     assert {row["value"] for row in scores if "request" in row["unit"]} <= {None}
-    client = TestClient(api_over(measured, parse_config(CONFIG), lambda: NOW_US))
+    client = local_client(api_over(measured, parse_config(CONFIG), lambda: NOW_US))
     assert client.get("/api/v1/footprint").json()["rows"][0]["requests"] == REQUESTS
     listed = client.get("/api/v1/footprint?group=service").json()["rows"]
     assert {row["service"]: row["requests"] for row in listed}["footprint"] == VIEWS
@@ -200,7 +199,7 @@ def test_every_other_door_refuses_the_name(sqlite: Store, tmp_path: Path) -> Non
 
 
 def test_an_agent_and_a_gateway_cannot_send_own_traffic(sqlite: Store) -> None:
-    client, token = TestClient(api_over(sqlite, parse_config(CONFIG), lambda: NOW_US)), add_token(sqlite, "a", NOW_US)
+    client, token = local_client(api_over(sqlite, parse_config(CONFIG), lambda: NOW_US)), add_token(sqlite, "a", NOW_US)
     lines = [to_line(RequestRecord(START * S, name, "x", (START + 1) * S, id=name)) for name in ("footprint", "chat")]
     answer = client.post("/api/v1/ingest", content="\n".join(lines), headers={"Authorization": f"Bearer {token}"}).json()
     assert answer["accepted"] == 1
@@ -222,12 +221,12 @@ def test_the_configuration_refuses_the_name_with_its_line_and_remedy(block: str)
 
 def test_the_count_can_be_switched_off(sqlite: Store) -> None:
     counting = parse_config(CONFIG)
-    silent = parse_config(CONFIG.replace("[[site]]", "[server]\ncount_itself = false\n[[site]]", 1))
+    silent = parse_config(CONFIG.replace("[[site]]", '[server]\ncount_itself = false\n[access]\nmode = "open"\n[[site]]', 1))
     assert counting.count_itself
     assert build_application(counting, sqlite, None)[1] is not None
     app, gateway = build_application(silent, sqlite, None)
     assert gateway is None
-    assert TestClient(app).get("/api/v1/footprint").status_code == 200
+    assert local_client(app).get("/api/v1/footprint").status_code == 200
     assert query_rows(sqlite, silent, group=("service",), own_traffic=True) == []
     assert not parse_config(CONFIG, environ={"FOOTPRINT_SERVER__COUNT_ITSELF": "false"}).count_itself
     with pytest.raises(ConfigError, match="count_itself is 3; it must be true or false"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
 from sqlalchemy import event
 
 from footprint.access.agent_tokens import add_token
@@ -25,7 +24,7 @@ from footprint.storage import schema
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, write
 from tests.support.ledger_contents import count
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 from tests.support.three_days import FACTS, import_all, rendered_answers
 
 US = 1_000_000
@@ -87,7 +86,7 @@ def test_an_unwritable_archive_loses_nothing(store: Store, tmp_path: Path) -> No
 
 def test_a_full_disk_acknowledges_no_unstored_record(sqlite: Store) -> None:
     api = api_over(sqlite, FACTS, lambda: NOW_US)
-    client = TestClient(api)
+    client = local_client(api)
     headers = {"Authorization": f"Bearer {add_token(sqlite, 'a', NOW_US)}"}
 
     def body(first: int) -> str:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +19,7 @@ from footprint.core.timestamps import format_instant
 from footprint.ledger.agent_status import BAD_HEADER, agent_statuses, parse_status
 from footprint.storage.database import Store
 from tests.support.commands import printed_rows
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 S = 1_000_000
 
@@ -43,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_one_silent_host_is_seen_by_every_door(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts, now_us = load_config(), time.time_ns() // 1000
     store = Store(facts.store_url, demo=False)
-    client = TestClient(api_over(store, facts, lambda: now_us))
+    client = local_client(api_over(store, facts, lambda: now_us))
     problems = json.dumps({"rejected": 3, "ship_failures": 2})
     for host, age_s in (("inf-01", 5), ("inf-02", 7200), ("other", 30)):
         headers = {
@@ -101,7 +100,7 @@ def test_no_reading_is_never_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     facts, now_us = load_config(), time.time_ns() // 1000
     store = Store(facts.store_url, demo=False)
-    client = TestClient(api_over(store, facts, lambda: now_us))
+    client = local_client(api_over(store, facts, lambda: now_us))
     headers = {"Authorization": f"Bearer {add_token(store, 'gw', now_us)}"}
     request = to_line(RequestRecord(start_us=now_us - S, end_us=now_us, service="chat", use_case="drafting", id="x"))
     assert client.post("/api/v1/ingest", content=request, headers=headers).json()["accepted"] == 1
@@ -156,7 +155,7 @@ def test_any_header_gives_a_small_status(values: dict[str, str]) -> None:
 
 def test_what_is_not_understood_is_counted(sqlite: Store) -> None:
     facts = load_config()
-    client = TestClient(api_over(sqlite, facts, lambda: 1_790_000_000 * S))
+    client = local_client(api_over(sqlite, facts, lambda: 1_790_000_000 * S))
     headers = {
         "Authorization": f"Bearer {add_token(sqlite, 'a', 1)}",
         "Footprint-Agent-Version": "0.3<script>",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from dash.html import Section
-from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +21,7 @@ from footprint.queries.factor_diff import affected_figures, book_as_of, bundle_d
 from footprint.storage.database import Store
 from tests.support.components import elements, hrefs, page_context, text_of
 from tests.support.contract_files import NOW_US, config
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 HEADER = "kind,where,valid_from,valid_to,value,low,high,unit,scope,source,licence,retrieved"
 DAY = datetime.date(2026, 1, 1)
@@ -159,7 +158,7 @@ def test_the_page_shows_it_and_offers_any_two(store: Store, language: str) -> No
 
 
 def test_the_same_stands_at_the_api(store: Store) -> None:
-    client = TestClient(api_over(store, config(), lambda: NOW_US))
+    client = local_client(api_over(store, config(), lambda: NOW_US))
     rows = client.get("/api/v1/tables/bundles").json()["rows"]
     assert rows == bundle_differences(load_factor_book(store), config(), "first", "second")
     assert client.get("/api/v1/tables/bundles?before=nobody").status_code == 400

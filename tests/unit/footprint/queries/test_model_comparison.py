@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
 from footprint.api.efficiency import TABLE_NAMES
 from footprint.config import Config, ConfigError, parse_config
@@ -18,7 +17,7 @@ from footprint.queries.model_comparison import COLUMNS, alternatives, compare_mo
 from footprint.storage.database import Store
 from tests.simulation.server import Day
 from tests.support.contract_files import CONFIG, NOW_US, config, query_rows
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 from tests.support.two_models import TEXT, two_models
 
 
@@ -148,7 +147,7 @@ def test_an_empty_store_has_no_models_no_steps_and_a_register_of_unknown_energy(
 
 def test_every_table_is_answered_over_http(tried: tuple[Store, Config, dict[str, Day]]) -> None:
     store, facts, _ = tried
-    client = TestClient(api_over(store, facts, lambda: NOW_US))
+    client = local_client(api_over(store, facts, lambda: NOW_US))
     for name in TABLE_NAMES:
         answer = client.get(f"/api/v1/tables/{name}").json()
         assert answer["rows"], name

@@ -9,11 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from footprint.aggregation.aggregate import aggregate
-from footprint.api.health import METRICS, router
+from footprint.api.health import METRICS
 from footprint.config import Config
 from footprint.core.records import EnergyReading, to_line
 from footprint.core.units import J_PER_KWH
@@ -25,6 +23,7 @@ from footprint.ledger.ingest import IngestService
 from footprint.server.figure_counters import STATE
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, DAY_S, NOW_US, config, write
+from tests.support.services import api_over, local_client
 
 SAMPLE = re.compile(r'^(footprint_\w+)\{service="([^"]*)"\} (\S+)$', re.MULTILINE)
 COUNTERS = ("footprint_energy_joules_total", "footprint_co2e_location_grams_total", "footprint_requests_total")
@@ -35,9 +34,7 @@ Samples = dict[tuple[str, str], float]
 def scraped(store: Store, facts: Config, now_us: int = NOW_US) -> Samples:
     """What Prometheus reads, after days were computed."""
     aggregate(store, facts, shipped_book(), now_us)
-    app = FastAPI()
-    app.include_router(router(facts, store, lambda: now_us, None))
-    text = TestClient(app).get("/metrics").text
+    text = local_client(api_over(store, facts, lambda: now_us)).get("/metrics").text
     return {(name, service): float(value) for name, service, value in SAMPLE.findall(text)}
 
 

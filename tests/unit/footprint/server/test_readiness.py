@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
@@ -19,7 +18,7 @@ from footprint.core.records import EnergyReading, to_line
 from footprint.server import readiness
 from footprint.server.logs import MAX_MESSAGE_CHARACTERS, FaultLog, configure_logs
 from footprint.storage.database import Store
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 
 NOW_US = 1_790_000_000_000_000
 
@@ -46,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_full_disk_is_not_ready_until_there_is_room(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = load_config()
     store = Store(config.store_url, demo=False)
-    disk, client = Disk(store), TestClient(api_over(store, config, lambda: NOW_US))
+    disk, client = Disk(store), local_client(api_over(store, config, lambda: NOW_US))
     headers = {"Authorization": f"Bearer {add_token(store, 'a', NOW_US)}"}
     lines = [to_line(EnergyReading("a", "GPU-x", "gpu", "nvml-energy", "e", n, NOW_US - n, n, n)) for n in range(5000)]
     assert client.get("/readyz").status_code == 200
@@ -74,7 +73,7 @@ def test_probes_are_bounded_and_leave_nothing(home: Path, monkeypatch: pytest.Mo
     store = Store(config.store_url, demo=False)
     writes: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda _c, _k, statement, *_: writes.append(statement))
-    client = TestClient(api_over(store, config, lambda: NOW_US))
+    client = local_client(api_over(store, config, lambda: NOW_US))
     for _ in range(20):
         assert client.get("/readyz").status_code == 200
     assert sum("INSERT" in statement for statement in writes) == 1
@@ -87,7 +86,7 @@ def test_a_store_that_another_writer_holds_is_ready(home: Path, monkeypatch: pyt
     monkeypatch.setattr(readiness, "_LOCK_TIMEOUT_S", 0)
     config = load_config()
     store, other = Store(config.store_url, demo=False), Store(config.store_url)
-    client = TestClient(api_over(store, config, lambda: NOW_US))
+    client = local_client(api_over(store, config, lambda: NOW_US))
     with other.begin():
         assert client.get("/readyz").status_code == 200
     store.close()
@@ -98,7 +97,7 @@ def test_a_store_that_another_writer_holds_is_ready(home: Path, monkeypatch: pyt
 def test_a_configuration_that_became_wrong_is_not_ready(home: Path, wrong: str | None, caplog: pytest.LogCaptureFixture) -> None:
     config, file = load_config(), home / "footprint.toml"
     store = Store(config.store_url, demo=False)
-    client, before = TestClient(api_over(store, config, lambda: NOW_US)), file.read_text()
+    client, before = local_client(api_over(store, config, lambda: NOW_US)), file.read_text()
     assert client.get("/readyz").status_code == 200
     file.unlink() if wrong is None else file.write_text(wrong)
     with caplog.at_level(logging.INFO, "footprint"):

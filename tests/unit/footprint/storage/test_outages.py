@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from fastapi.testclient import TestClient
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -17,7 +16,7 @@ from footprint.access.agent_tokens import add_token
 from footprint.core.records import EnergyReading, to_line
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute
-from tests.support.services import api_over
+from tests.support.services import api_over, local_client
 from tests.support.three_days import FACTS, import_all, rendered_answers
 
 US = 1_000_000
@@ -69,7 +68,7 @@ def served(store: Store, tmp_path: Path) -> Iterator[Store]:
 def test_a_server_whose_database_was_away_goes_on_and_loses_nothing(served: Store, tmp_path: Path) -> None:
     import_all(served, tmp_path / "files")
     compute(served, FACTS)
-    client = TestClient(api_over(served, FACTS, lambda: NOW_US))
+    client = local_client(api_over(served, FACTS, lambda: NOW_US))
     headers = {"Authorization": f"Bearer {add_token(served, 'a', NOW_US)}"}
     address = "/api/v1/footprint?group=service,use_case"
     lines = [
@@ -91,7 +90,7 @@ def test_a_server_whose_database_was_away_goes_on_and_loses_nothing(served: Stor
     assert compute(served, FACTS).computed == 0
     whole = Store(f"sqlite:///{tmp_path / 'whole.db'}")
     import_all(whole, tmp_path / "again")
-    other = TestClient(api_over(whole, FACTS, lambda: NOW_US))
+    other = local_client(api_over(whole, FACTS, lambda: NOW_US))
     token = {"Authorization": f"Bearer {add_token(whole, 'a', NOW_US)}"}
     assert other.post("/api/v1/ingest", content="\n".join(lines), headers=token).json()["accepted"] == 600
     compute(whole, FACTS)

@@ -9,14 +9,22 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards.page_shell import PAGES
-from footprint.access.roles import PERMISSIONS, Role, allows
+from dashboards.url_state import PageContext, UrlState
+from footprint.access import AccessRefused
+from footprint.access.authorized_queries import AuthorizedQueries
+from footprint.access.policy import PERMISSIONS, Decision, Role, allows, decide
+from footprint.access.request_context import current_role
+from footprint.api import create_api
 from footprint.config.access import ROLES
+from footprint.figures import Query, QueryResult, run_query
+from footprint.ledger.ingest import IngestService
 from footprint.storage.database import Store
 from tests.support.contract_files import config
 from tests.support.protected_quarter import HOST, NOW_US, Reader, by_header, page
 from tests.support.services import api_over
 
-P, C, O, E, A = Role  # noqa: E741
+READERS = tuple(role for role in Role if role is not Role.NOBODY)
+P, C, O, E, A = READERS  # noqa: E741
 EVERY, SIGNED, UNPROTECTED = {P, C, O, E, A}, {C, O, E, A}, {O, E, A}
 # Written down a second time, address by address, so that a slip in a pattern is seen.
 TABLE = {
@@ -54,6 +62,7 @@ TABLE = {
     "/api/v1/tables/steps": UNPROTECTED,
     "/api/v1/tables/phases": UNPROTECTED,
     "/api/v1/tables/silent": UNPROTECTED,
+    "/api/v1/tables/refused": UNPROTECTED,
     "/api/v1/tables/objectives": {O, A},
     "/api/v1/tables/avoidable": {O, A},
     "/api/v1/tables/models?from=2026-07-01&to=2026-10-01": UNPROTECTED,
@@ -67,7 +76,7 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize(("address", "role"), list(itertools.product(TABLE, Role)))
+@pytest.mark.parametrize(("address", "role"), list(itertools.product(TABLE, READERS)))
 def test_each_role_at_each_route(address: str, role: Role, reader: Reader) -> None:
     answer = reader(role).get(address)
     path = address.partition("?")[0]
@@ -81,7 +90,7 @@ def test_a_hidden_page_reads_as_a_missing_one(reader: Reader) -> None:
     hidden, missing = page(reader("committee"), "/access"), page(reader("committee"), "/nothing")
     assert hidden.replace("\\u002faccess", "") == missing.replace("\\u002fnothing", "")
     shown = {
-        role: set(re.findall(r'"href": ?"(/[a-z-]*)\?', page(reader(role), "/help").replace("\\u002f", "/"))) for role in Role
+        role: set(re.findall(r'"href": ?"(/[a-z-]*)\?', page(reader(role), "/help").replace("\\u002f", "/"))) for role in READERS
     }
     for role, links in shown.items():
         assert all(allows(role, link) for link in links), (role, links)
@@ -94,18 +103,38 @@ def test_every_route_that_exists_has_its_rule(sqlite: Store) -> None:
     documented = set(api.openapi()["paths"])
     for path in {*documented, *PAGES, "/healthz", "/readyz", "/metrics"}:
         plain = re.sub(r"/api/v1/tables/\{name\}", "/api/v1/tables/balance", path).replace("{", "").replace("}", "")
-        assert any(re.fullmatch(rule.path, plain) for rule in PERMISSIONS), f"{path} has no line in footprint.access.roles"
-    assert tuple(Role) == ROLES
+        assert any(re.fullmatch(rule.resources, plain) for rule in PERMISSIONS), f"{path} has no line in footprint.access.policy"
+    assert READERS == ROLES
 
 
-def test_without_configuration_the_loopback_is_open_and_other_addresses_public(sqlite: Store) -> None:
-    for bind, status in (("127.0.0.1", 200), ("0.0.0.0", 404)):
-        facts = config(f'[server]\nbind = "{bind}"')
-        client = TestClient(api_over(sqlite, facts, lambda: NOW_US))
-        assert client.get("/api/v1/footprint").status_code == status
+def test_without_configuration_other_addresses_than_the_loopback_are_public(sqlite: Store) -> None:
+    facts = config('[server]\nbind = "0.0.0.0"')
+    api = create_api(facts, sqlite, IngestService(sqlite, facts.services_of_model), lambda: NOW_US)
+    for host in ("127.0.0.1", "footprint.example.org"):
+        client = TestClient(api, base_url=f"http://{host}")
+        assert client.get("/api/v1/footprint").status_code == 404
         assert client.get("/api/v1/reports").status_code == 200
-        # What came through a proxy did not begin on this machine, though the proxy does.
-        assert client.get("/api/v1/footprint", headers={"X-Forwarded-For": "10.0.0.9"}).status_code == 404
+
+
+def test_nobody_sees_anything_and_there_is_nobody_outside_of_a_request(quarter: Store) -> None:
+    assert current_role() is Role.NOBODY
+    assert not any(allows(Role.NOBODY, address.partition("?")[0]) for address in TABLE)
+    assert not Role.NOBODY.sees_services
+    assert not Role.NOBODY.sees_uses
+    facts = by_header()
+    queries = AuthorizedQueries(quarter, facts, lambda: NOW_US)
+    for query in (Query(), Query(("service",)), Query(("use_case",), "quarter"), Query((), "month")):
+        with pytest.raises(AccessRefused):
+            queries.run(query, lambda query: run_query(quarter, facts, query, NOW_US))
+    view = UrlState.parse("/use-cases", "?lang=en", "en")
+    assert PageContext(facts, None, lambda query: QueryResult([], []), NOW_US, view).role is Role.NOBODY
+
+
+def test_a_decision_says_why() -> None:
+    assert decide(Role.OFFICER, "/charter") == Decision(True, "/charter is for the role officer")
+    assert decide(Role.PUBLIC, "/hosts") == Decision(False, "/hosts is not for the role public")
+    assert not decide(Role.ADMINISTRATOR, "/new-route")
+    assert "no line" in decide(Role.ADMINISTRATOR, "callback:new").reason
 
 
 @pytest.mark.parametrize("groups", ["", "nobody", "Officer", "officers"])
