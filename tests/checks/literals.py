@@ -16,8 +16,6 @@ REASONS = {
     "footprint/attribution/idle.py": "tolerances of the idle search, stated beside them",
     "footprint/ledger/intensity_series.py": "retry delays and timeouts of a client",
     "footprint/ledger/sources/watttime.py": "the international pound, a definition",
-    "footprint/core/limits.py": "a threshold of the rule of thumb that tells random words from names, tried on samples of both",
-    "footprint/core/outgoing_http.py": "timeouts of a client",
     "footprint/core/prometheus_metrics.py": "the largest counter that fits 64 bits",
     "footprint/cli/query.py": "the default of an option, shown in its help",
     "footprint/queries/boamps_export.py": "thresholds of the quality words of BoAmps",
