@@ -42,7 +42,7 @@ def test_the_command_prints_the_balance_and_the_line_to_declare(
     lines = ["time,host,device,component,power_w,source"]
     for s in range(0, 7201, 5):
         lines += [f"{DAY_S + s},a,gpu:0,gpu,300,", f"{DAY_S + s},a,wall,host,450,ipmi", f"{DAY_S + s},b,gpu:0,gpu,300,"]
-    assert status_of(["balance", "--format", "json"]) == 7
+    assert status_of(["balance", "--format", "json"]) == 3
     assert status_of(["import", "energy", write(tmp_path / "e.csv", lines)]) == 0
     capsys.readouterr()
     assert status_of(["balance", "--format", "json"]) == 0

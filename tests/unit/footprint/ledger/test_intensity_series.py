@@ -285,6 +285,7 @@ def test_the_server_fetches_only_declared_series(tmp_path: Path, monkeypatch: py
             parse_config(f"[factors]\n{wrong}\n")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "footprint.toml").write_text('[factors]\nlive = ["electricity-maps"]\n')
+    Store("sqlite:///footprint.db").close()
     monkeypatch.delenv("ELECTRICITYMAPS_TOKEN", raising=False)
     with pytest.raises(SourceUnavailable, match="ELECTRICITYMAPS_TOKEN"):
         run_job_once(str(tmp_path / "footprint.toml"), "refresh")

@@ -74,7 +74,7 @@ def test_what_the_model_does_not_know_is_said(name: str) -> None:
 def test_the_command_prints_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "footprint.toml", [FACTS])
-    assert status_of(["hosted"]) == 7
+    assert status_of(["hosted"]) == 3
     assert status_of(["import", "requests", write(tmp_path / "r.csv", REQUESTS)]) == 0
     assert status_of(["aggregate"]) == 0
     capsys.readouterr()

@@ -191,7 +191,7 @@ def test_commands_print_what_figures_rest_on(
         return printed_rows(capsys, *arguments)
 
     for command in ("splits", "avoidable", "coverage", "balance", "uncertainty"):
-        assert status_of([command]) == 7, command
+        assert status_of([command]) == 3, command
     assert status_of(["import", "energy", files[0]]) == 0
     assert status_of(["import", "requests", "r.csv"]) == 0
     assert [(row["state"], row["closes"], row["pending_days"]) for row in rows("balance")] == [("pending", None, 2)]
