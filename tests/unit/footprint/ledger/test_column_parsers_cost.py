@@ -63,11 +63,7 @@ def test_distinct_models_without_a_service_cost_one_pass_a_reason(monkeypatch: p
     monkeypatch.setattr(ColumnErrors, "mark", counted)
     models = a_row_each("known-{}", "shared-{}", "unknown-{}", "")
     services = {"known": {"chat"}, "shared": {"chat", "search"}}
-    columns = {
-        "start": pa.array(["2026-10-01T00:00:00Z"] * ROWS),
-        "use_case": pa.array(["a"] * ROWS),
-        "model": pa.array(models),
-    }
+    columns = {"start": pa.array(["2026-10-01T00:00:00Z"] * ROWS), "use_case": pa.array(["a"] * ROWS), "model": pa.array(models)}
     batch = RecordBatch(columns, np.arange(1, ROWS + 1), file_rejects())
     now_us = parse_instant("2026-10-02T00:00:00Z")
     [(rows, rejects, _)] = request_file.parse_requests(
