@@ -114,4 +114,11 @@ def is_cross_site(headers: dict[str, list[str]], own_host: str) -> bool:
         is_link = headers.get("sec-fetch-mode") == ["navigate"] and headers.get("sec-fetch-dest") in (["document"], None)
         if site not in ("same-origin", "none") and not (site == "same-site" and is_link):
             return True
-    return any(urlsplit(origin).netloc.lower() != own_host.lower() for origin in headers.get("origin", []))
+    return any(_netloc(origin) != own_host.lower() for origin in headers.get("origin", []))
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # a client writes what it likes
+        return ""

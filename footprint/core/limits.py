@@ -80,12 +80,6 @@ _UUID = re.compile(r"\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 _VERSION_DIGEST = re.compile(r"(?:@(?:sha256[:-])?|sha256[:-])[0-9a-f]{7,64}(?!\w)", re.ASCII)
 _HEX = re.compile(r"(?<!\w)(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?!\w)", re.ASCII)
 _WORD = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}")
-_JWT = re.compile(r"eyJ[\w-]{10,}", re.ASCII)
-_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@|^\s*(?:bearer|basic)\s+\S", re.IGNORECASE)
-_UUID = re.compile(r"\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?", re.IGNORECASE | re.ASCII)
-# A digest after "@" or "sha256:" is the version of a model; alone it is the hash of a key.
-_HEX = re.compile(r"(?<![@\w])(?<!sha256[:-])(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?!\w)", re.ASCII)
-_WORD = re.compile(r"[A-Za-z0-9]{20,}|(?<![\w-])(?=[\w-]*[A-Za-z0-9]{14})[\w-]{32,}", re.ASCII)
 _MIN_CHANGES = 6  # between small letters, capitals and digits: random words have ten and more
 _MAX_SPELT_PERCENT = 40  # of letters in runs of three small ones: a name has more, a random word about a sixth
 

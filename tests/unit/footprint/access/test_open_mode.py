@@ -161,6 +161,8 @@ CROSS_SITE = [
     {"Origin": "http://localhost:8050"},
     {"Origin": "null"},
     {"Origin": ""},
+    {"Origin": "http://["},
+    {"Origin": "http://a]b"},
 ]
 
 
