@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from dashboards.app import mount
 from footprint.access.agent_tokens import add_token
-from footprint.access.open_mode import load_token, is_loopback_host, token_file
+from footprint.access.open_mode import is_loopback_host, load_token, token_file
 from footprint.api import create_api
 from footprint.cli.app import status_of
 from footprint.config import Config
