@@ -151,8 +151,11 @@ def personal_name_fault(text: str, *, is_host: bool = False) -> str:
     """Why a text may name a person: it looks like an e-mail address, a network address, a key, a token or an opaque id.
 
     ``is_host``: a machine may be named by a network address or an opaque id. Names of people and plain user names look
-    like any other name and cannot be told.
+    like any other name and cannot be told. A text longer than any name may hold anything, and is not searched: the time of
+    a search grows with the square of the length.
     """
+    if len(text) > MAX_NAME_LENGTH:
+        return name_fault(text)
     plain = unicodedata.normalize("NFKC", unquote(unquote(text)))  # twice: a proxy may have escaped what was escaped
     if _USER_AT_ADDRESS.search(plain) or any(match[1].lower() not in _MODEL_FILES for match in _ADDRESS.finditer(plain)):
         return "looks like an e-mail address"

@@ -130,6 +130,13 @@ def test_addresses_and_keys_are_told(name: str) -> None:
     assert limits.personal_name_fault(name).startswith("looks like")
 
 
+@pytest.mark.parametrize("part", ["a", "a.", "x@a.", "a@", "sk-", "eyJ", "aB3", "://:", "-a1", "9"])
+def test_a_text_longer_than_any_name_is_refused_without_a_search(part: str) -> None:
+    """A search of these takes hours: a client of a model may send a header of a megabyte."""
+    assert limits.personal_name_fault(part * 1_000_000) == limits.name_fault(part * 1_000_000) != ""
+    assert limits.personal_name_fault(part * 300, is_host=True)
+
+
 def test_most_generated_tokens_are_told() -> None:
     tokens = [f"sk-{secrets.token_urlsafe(16)}" for _ in range(200)] + [secrets.token_urlsafe(32) for _ in range(200)]
     assert sum(bool(limits.personal_name_fault(token)) for token in tokens) > 350
