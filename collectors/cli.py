@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("resend", "send the records that the server rejected again, after a mend"),
     ):
         command = commands.add_parser(name, help=summary, description=summary)
-        command.add_argument("--config", metavar="FILE", help="default ./footprint.toml")
+        command.add_argument("--config", metavar="FILE", help="default $FOOTPRINT_CONFIG, else ./footprint.toml")
         if name == "read":
             command.add_argument("--as", dest="form", metavar="NAME", required=True, help="a shipped field map, or a TOML file")
             command.add_argument("file", metavar="FILE", nargs="+", help="JSON Lines or CSV, .gz too; - is standard input")
