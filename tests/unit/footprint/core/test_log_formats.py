@@ -535,7 +535,13 @@ def test_an_address_that_is_none_loses_no_request_of_litellm(api_base: Any) -> N
 
 def test_half_a_surrogate_pair_loses_no_request_of_litellm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOOTPRINT_REQUESTS", str(tmp_path / "requests.jsonl"))
-    payload = {"id": "1", "startTime": 1_790_000_000.0, "endTime": 1_790_000_001.0, "model": "m", "model_group": "\ud800"}
+    payload = {
+        "litellm_call_id": "1",
+        "startTime": 1_790_000_000.0,
+        "endTime": 1_790_000_001.0,
+        "model": "m",
+        "model_group": "\ud800",
+    }
     Footprint().append({"standard_logging_object": payload})
     [line] = (tmp_path / "requests.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["id"] == "1"
