@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = {
-    "footprint": ("-m", "footprint.cli", "methods"),
-    "footprint-agent": ("-m", "collectors", "list"),
-}
+COMMANDS = {"footprint": ("-m", "footprint.cli", "methods"), "footprint-agent": ("-m", "collectors", "list")}
 CLOSINGS = (">&-", "<&- >&- 2>&-")
 
 
