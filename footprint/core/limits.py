@@ -69,6 +69,8 @@ _NAME_FAULTS = (
 # Files of models are named like domains: model@q4.gguf is no address.
 _MODEL_FILES = frozenset({"bin", "ggml", "gguf", "onnx", "pth", "safetensors"})
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"]+@(?:[\w-]+\.)+([^\W\d_]{2,24}|xn--[a-z0-9-]+)(?![\w-])", re.IGNORECASE)
+# user@10.0.0.5 or user@[::1]; with one digit first it is a version: chat@1.2.0.4
+_USER_AT_ADDRESS = re.compile(r"[^\s@]@\[?[1-9]\d{1,2}(?:\.\d{1,3}){3}(?![\w.])|[^\s@]@\[[0-9a-f]*:", re.IGNORECASE)
 _KEY = re.compile(
     r"(?:^|[^A-Za-z0-9])(?:sk|pk|rk|fp|hf|gh[opsur]|github_pat|glpat|xox[abpors]|AIza|ya29)[-_.]?([\w.-]{12,})", re.ASCII
 )
@@ -149,10 +151,13 @@ def personal_name_fault(text: str, *, is_host: bool = False) -> str:
     """Why a text may name a person: it looks like an e-mail address, a network address, a key, a token or an opaque id.
 
     ``is_host``: a machine may be named by a network address or an opaque id. Names of people and plain user names look
-    like any other name and cannot be told.
+    like any other name and cannot be told. A text longer than any name may hold anything, and is not searched: the time of
+    a search grows with the square of the length.
     """
-    plain = unicodedata.normalize("NFKC", unquote(text))
-    if any(match[1].lower() not in _MODEL_FILES for match in _ADDRESS.finditer(plain)):
+    if len(text) > MAX_NAME_LENGTH:
+        return name_fault(text)
+    plain = unicodedata.normalize("NFKC", unquote(unquote(text)))  # twice: a proxy may have escaped what was escaped
+    if _USER_AT_ADDRESS.search(plain) or any(match[1].lower() not in _MODEL_FILES for match in _ADDRESS.finditer(plain)):
         return "looks like an e-mail address"
     if _CREDENTIALS.search(plain) or _JWT.search(plain) or any(map(_is_key, _KEY.findall(plain))):
         return "looks like a key or a token"

@@ -124,7 +124,8 @@ def _parse_rows(
     errors.mark(~known, "status", f"must be one of {', '.join(STATUSES)}")
     ids = column_parsers.parse_texts(batch.column("id"), "id", errors, required=False)
     replica = column_parsers.parse_texts(batch.column("replica"), "replica", errors, required=False)
-    for name, column in (("service", service), ("use_case", use_case), ("model", model), ("replica", replica)):
+    names = {"service": service, "use_case": use_case, "model": model, "unit": unit, "replica": replica}
+    for name, column in names.items():
         column_parsers.mark_personal_names(column, name, errors, is_host=name == "replica")
     valid = ~errors.bad
     valid_mask = pa.array(valid)
