@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
@@ -30,8 +29,8 @@ from footprint.impact.factor_book import shipped_book
 from footprint.ledger.importers import import_energy, import_requests, import_users
 from footprint.storage.database import Store
 from tests.support.contract_files import config, write
-from tests.support.page_requests import card_request, poster, shell_request
-from tests.support.protected_quarter import BY_HEADER, END, FACTS, HEADER, HOST, NOW_US, PROXY, START, S
+from tests.support.page_requests import poster, whole_page
+from tests.support.protected_quarter import BY_HEADER, END, FACTS, HEADER, HOST, NOW_US, PROXY, START, S, page
 from tests.support.services import pages_over
 
 CANARIES = ("jane-private-matter", "quokka-budget")
@@ -61,11 +60,6 @@ GROUPS = (
 )
 TABLES = ("models", "alternatives", "steps", "phases", "avoidable", "balance", "splits", "uncertainty", "facts", "factors")
 TABLES += ("methods", "jobs", "silent", "refused", "bundles", "objectives")
-FRAMES = (
-    "head uses use-cases decisions objectives table bars figures trend flows change choices frontier alternatives avoidable phases "
-    "steps splits balance uncertainty by-use_case by-service by-model breakdown requests calendar check conditions coverage agents "
-    "services notices strip rows months selection definition formula facts edition jobs protected by-host by-device power"
-).split()
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +142,6 @@ def test_no_answer_of_the_api_names_an_undeclared_use_case(browsers: dict[str, T
     assert shown_to_officers > 10  # the search would have found them
 
 
-def answers_of_pages(browser: TestClient, path: str, search: str) -> str:
-    post = poster(browser)
-    parts = [post(shell_request(path, search)), *(post(card_request(name, path + search)) for name in FRAMES)]
-    return "\n".join(parts)
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_and_no_card_of_one_names_an_undeclared_use_case(browsers: dict[str, TestClient], path: str) -> None:
     for role, search in product(
@@ -165,16 +153,15 @@ def test_no_page_and_no_card_of_one_names_an_undeclared_use_case(browsers: dict[
             f"?lang=en&period=2026-Q3&use_case={quote(UNDECLARED)}",
         ),
     ):
-        assert not named_in(answers_of_pages(browsers[role], path, search)), (role, search)
+        assert not named_in(page(browsers[role], path, search)), (role, search)
 
 
 def test_pages_show_the_row_by_its_label_and_officers_the_names(browsers: dict[str, TestClient]) -> None:
     for path in ("/use-cases", "/charter"):
-        assert LABEL in answers_of_pages(browsers["committee"], path, "?lang=en&period=2026-Q3"), path
-        assert "Usages non d\\u00e9clar\\u00e9s" in answers_of_pages(
-            browsers["committee"], path, "?lang=fr&period=2026-Q3"
-        ).replace("é", "\\u00e9")
-        assert named_in(answers_of_pages(browsers["officer"], path, "?lang=en&period=2026-Q3")) == list(CANARIES), path
+        assert LABEL in page(browsers["committee"], path, "?lang=en&period=2026-Q3"), path
+        in_french = whole_page(poster(browsers["committee"]), path, "?lang=fr&period=2026-Q3", "fr")
+        assert "Usages non déclarés" in in_french.replace("\\u00e9", "é"), path
+        assert named_in(page(browsers["officer"], path, "?lang=en&period=2026-Q3")) == list(CANARIES), path
 
 
 def test_the_name_in_an_address_answers_as_one_that_is_not_there(browsers: dict[str, TestClient]) -> None:
@@ -199,8 +186,8 @@ def test_the_name_in_an_address_answers_as_one_that_is_not_there(browsers: dict[
                 "?lang=en&kind=use_case&a=NAME&b=drafting",
             ),
         ):
-            pages = [answers_of_pages(browsers[role], path, search.replace("NAME", name)) for name in (CANARIES[1], absent)]
-            assert pages[0].replace(CANARIES[1], absent) == pages[1], (role, path, search)
+            shown = [page(browsers[role], path, search.replace("NAME", name)) for name in (CANARIES[1], absent)]
+            assert shown[0].replace(CANARIES[1], absent) == shown[1], (role, path, search)
 
 
 @pytest.mark.parametrize("group", ["use_case", "service,use_case", "use_case,model", "use_case,charter"])
@@ -280,7 +267,7 @@ def test_an_edition_of_today_prints_one_row_and_one_of_an_earlier_release_comes_
     facts = config(FACTS)
     draft = draft_edition(office, facts, "2026-Q3", NOW_US)
     assert draft.data.context.undeclared_together
-    document = json.dumps(to_json(draft.edition), ensure_ascii=False)
+    document = to_json(draft.edition).decode()
     files = render_files(draft.edition)
     assert not named_in(document + "".join(content.decode("utf-8", "replace") for content in files.values()))
     assert "(usages non déclarés)" in document
@@ -288,4 +275,4 @@ def test_an_edition_of_today_prints_one_row_and_one_of_an_earlier_release_comes_
     earlier = ReleaseContext.from_json({**draft.data.context.to_json(), "undeclared_together": False})
     assert "undeclared_together" not in earlier.to_json()  # the stored form of an earlier release
     rebuilt = draft_edition(office, facts, "2026-Q3", NOW_US, earlier)
-    assert named_in(json.dumps(to_json(rebuilt.edition), ensure_ascii=False)) == list(CANARIES)
+    assert named_in(to_json(rebuilt.edition).decode()) == list(CANARIES)
