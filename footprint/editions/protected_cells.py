@@ -184,7 +184,7 @@ def _cells(
     ], dict(merged)
 
 
-def _merged_counts(parts: Collection[Key], counts: Mapping[Key, CellCounts]) -> CellCounts | None:
+def _merged_counts(parts: set[Key], counts: Mapping[Key, CellCounts]) -> CellCounts | None:
     """Users of several cells together, on the safe side: at least those of the largest; None unless all were counted."""
     if not parts <= counts.keys():
         return None
