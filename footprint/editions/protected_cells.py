@@ -202,8 +202,8 @@ def _decided_before(shown: set[Key], hidden: set[Key], merged: Mapping[Key, set[
     With one part hidden, or shown apart from others, the sum would give away the rest.
     """
     known = {key for key, parts in merged.items() if parts <= shown}
-    kept = {key for key, parts in merged.items() if key not in known | shown and parts & (shown | hidden)}
-    return shown | known, hidden | kept
+    withheld = {key for key, parts in merged.items() if key not in known | shown and parts & (shown | hidden)}
+    return shown | known, hidden | withheld
 
 
 def _cell(key: Key, counts: CellCounts | None, amounts: dict[str, float]) -> Cell:
