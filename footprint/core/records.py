@@ -185,7 +185,7 @@ Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
 
 MAX_TOTAL = INT64_MAX // 2  # of a cumulative value: differences and sums of two stay in 64 bits
 _INSTANTS = ("at", "start", "end", "first_token")  # µs in a record, RFC 3339 on the wire
-_PERSONAL = ("service", "use_case", "model", "replica")  # names that a log may fill with those of people
+_PERSONAL = ("service", "use_case", "model", "unit", "replica")  # names that a log may fill with those of people
 
 
 def to_line(record: Record) -> str:
@@ -230,7 +230,7 @@ def check_record(record: RequestRecord, now_us: int) -> None:
     BadLine
         If it cannot be right.
     """
-    for name in (*_PERSONAL, "unit", "id"):
+    for name in (*_PERSONAL, "id"):
         if fault := name_fault(getattr(record, name)):
             raise BadLine(name, fault)
     check_instants(record, now_us)

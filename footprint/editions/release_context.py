@@ -48,7 +48,7 @@ class ReleasedVersion:
 
 @stored_as("Decision", "date fr en effect_fr effect_en")
 @dataclass(frozen=True, slots=True)
-class Decision:
+class CommitteeDecision:
     """A decision of the committee: date, text in French and English (equal if one is missing), and its follow-up."""
 
     date: str
@@ -80,7 +80,7 @@ class ReleaseContext:
     numbers: Mapping[str, int] = field(default_factory=dict)  # figure key -> number, of the version before
     vintages: tuple[ReleasedVersion, ...] = ()
     changes: tuple[Change, ...] = ()
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[CommitteeDecision, ...] = ()
     published_before: tuple[Key, ...] = ()  # cells published before: they cannot be unpublished
     hidden_before: tuple[Key, ...] = ()  # cells hidden before: they stay hidden
     objectives: tuple[Objective, ...] = ()  # as declared at publication
@@ -121,7 +121,7 @@ class ReleaseContext:
                 "changes": tuple(from_plain(Change, change) for change in document["changes"]),
                 "shown": tuple((a, b, c) for a, b, c in document["shown"]),
                 "kept": tuple((a, b, c) for a, b, c in document["kept"]),
-                "decisions": tuple(from_plain(Decision, decision) for decision in document["decisions"]),
+                "decisions": tuple(from_plain(CommitteeDecision, decision) for decision in document["decisions"]),
                 "objectives": tuple(objective_from_json(objective) for objective in document.get("objectives", ())),
                 "annotations": tuple(from_plain(Annotation, annotation) for annotation in document.get("annotations", ())),
                 "delays": tuple((name, allowed, taken) for name, allowed, taken in document["delays"]),
