@@ -66,7 +66,7 @@ def webhook(url: str, _store: Store, _folder: Path) -> None:
     send(NotificationRules(webhook=f"{url}/{SECRET}"), Message("test", "subject", "text", "now"))
 
 
-def sign_in(url: str, _store: Store, folder: Path) -> None:
+def sign_in(url: str, store: Store, folder: Path) -> None:
     secret = folder / "secret"
     secret.write_text(SECRET)
     secret.chmod(0o600)
@@ -74,7 +74,7 @@ def sign_in(url: str, _store: Store, folder: Path) -> None:
         mode="oidc", address="http://127.0.0.1", issuer=url, client_id="footprint", client_secret_file=str(secret)
     )
     app = FastAPI()
-    app.include_router(oidc.router(rules, lambda: 0))
+    app.include_router(oidc.router(rules, store, lambda: 0))
     app.add_middleware(SessionMiddleware, secret_key="k")
     with TestClient(app, base_url="http://127.0.0.1", follow_redirects=False) as client:
         answer = client.get("/auth/login")
