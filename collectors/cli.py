@@ -10,12 +10,14 @@ from collectors.config import BadConfig, load_config, load_organisation
 from footprint.core.log_formats import load_map
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import restrict_new_files
+from footprint.core.standard_streams import open_missing_streams
 
 FAILURE, CONFIGURATION, UNAVAILABLE, INCOMPLETE, INTERRUPTED = 1, 3, 4, 5, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status (docs/reference/contract.md, section 2)."""
+    open_missing_streams()
     parser = argparse.ArgumentParser(prog="footprint-agent", description="Measures this host and ships what it reads.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, summary in (
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("resend", "send the records that the server rejected again, after a mend"),
     ):
         command = commands.add_parser(name, help=summary, description=summary)
-        command.add_argument("--config", metavar="FILE", help="default ./footprint.toml")
+        command.add_argument("--config", metavar="FILE", help="default $FOOTPRINT_CONFIG, else ./footprint.toml")
         if name == "read":
             command.add_argument("--as", dest="form", metavar="NAME", required=True, help="a shipped field map, or a TOML file")
             command.add_argument("file", metavar="FILE", nargs="+", help="JSON Lines or CSV, .gz too; - is standard input")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from footprint.core.limits import insecure_url_fault, printable
+from footprint.core.limits import insecure_url_fault, name_fault, printable
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -116,7 +116,9 @@ _KEYS = {field.name: field for field in fields(AgentConfig) if field.name not in
 
 
 def load_config(config_file: str | None) -> AgentConfig:
-    """Configuration from a file, by default ./footprint.toml, the user's or the machine's; the environment overrides it.
+    """Configuration from a file, by default that of FOOTPRINT_CONFIG, ./footprint.toml, the user's or the machine's.
+
+    The environment overrides it.
 
     Raises
     ------
@@ -175,6 +177,9 @@ def _validate(config: AgentConfig, path: Path | None) -> AgentConfig:
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             problem = f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(choices)}"
+    for name, text in (("host", config.host), *(("otlp_devices", device) for device in config.otlp_devices)):
+        if fault := name_fault(text):
+            problem = f"{name} {printable(text)!r} {fault}; rename it"
     if problem:
         raise BadConfig(f"{path or 'environment'}: [agent]: {problem}")
     return config
@@ -197,7 +202,7 @@ def _address_problem(config: AgentConfig) -> str:
 
 
 def _find_file(config_file: str | None) -> Path | None:
-    if config_file:
+    if config_file := config_file or os.environ.get("FOOTPRINT_CONFIG"):
         if not Path(config_file).is_file():
             raise BadConfig(f"{config_file}: no such file")
         return Path(config_file)

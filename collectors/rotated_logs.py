@@ -41,6 +41,12 @@ _ROTATED = re.compile(r"(?:\.\d{1,5}|[._-]?\d[\d.:T_-]{5,30})(?:\.[A-Za-z0-9]{1,
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
 _UNREADABLE_MAGIC = (b"\x28\xb5\x2f\xfd", b"\x1f\x9d")  # zstd, compress
 Key = tuple[int, int]  # device and inode
+
+
+class UnreadableForm(OSError):
+    """A file compressed in a form that is not read."""
+
+
 Damaged = (OSError, EOFError, ValueError, zlib.error)
 
 
@@ -89,7 +95,7 @@ class Source:
                 raise OSError("not a file")
             start = os.pread(self._descriptor, MARK_BYTES, 0)
             if start.startswith(_UNREADABLE_MAGIC):
-                raise OSError("compressed in a form that is not read (gzip, bzip2 and xz are)")
+                raise UnreadableForm("compressed in a form that is not read (gzip, bzip2 and xz are)")
             self._module = next((module for magic, module in _MAGIC.items() if start.startswith(magic)), "")
             self._unpacked: Any = None
             self.rewind()
@@ -161,6 +167,7 @@ class _Look:
     long_lines: int
     budget_bytes: int = MAX_LOOK_BYTES
     is_abandoned: bool = False
+    unreadable: set[Key] = field(default_factory=set)  # archives in a form that is not read
     checks: list[tuple[Source, tuple[int, int], int]] = field(default_factory=list)  # of files whose marks were compared
 
 
@@ -179,6 +186,7 @@ class RotatedLogs:
         self._must_search = True  # for what happened while no agent ran
         self._sources: dict[Key, Source] = {}
         self._logged: set[str] = set()
+        self._unreadable: set[Key] | None = None  # archives of the last look; None before the first look of this process
         self.gaps = self.long_lines = 0
         self._look = _Look([], 0, 0)
 
@@ -186,6 +194,7 @@ class RotatedLogs:
         """All new lines; without a ``commit`` they are read again."""
         look = self._look = _Look([], self.gaps, self.long_lines)
         self._place(look, *_split_paths(self.pattern))
+        self._must_search = True  # until a commit: what this look found may be renamed before the next one
         look.files.sort(key=lambda file: file.is_live)  # rotated ones first: their lines are the older ones
         for index, file in enumerate(look.files):
             source = None if file.is_ended else self._source(file)
@@ -206,6 +215,7 @@ class RotatedLogs:
         self._files = [file for file in look.files if file.offset or not file.is_ended]
         self.gaps, self.long_lines = look.gaps, look.long_lines
         self._has_looked, self._must_search = True, False
+        self._unreadable = look.unreadable | (self._unreadable or set())
         for source, checked, rest_bytes in look.checks:
             source.checked, source.rest_bytes = checked, rest_bytes
         wanted = {file.key for file in self._files if not file.is_ended}
@@ -252,7 +262,8 @@ class RotatedLogs:
                 rotated_paths.append(path)
             elif source.key not in {file.key for file in look.files}:  # two links to one file are one file
                 newcomers[path] = source
-        must_search = self._must_search or bool(newcomers) or any(file.is_live for file in orphans.values())
+        # Without a live file, one may have come and been rotated since the last look.
+        must_search = self._must_search or not paths or bool(newcomers) or any(file.is_live for file in orphans.values())
         # A file of which nothing was read may have been cut unseen.
         must_search |= any(file.offset == 0 and self._has_changed(file) for file in look.files)
         known = sorted(orphans.values(), key=lambda file: -file.offset)
@@ -336,6 +347,12 @@ class RotatedLogs:
             # A file of which nothing was read is one of those that were never seen; an ended one was deleted in its time.
             if not file.is_ended and (file.offset or not unseen):
                 self._count_gap(look, f"{file.path} was cut or deleted before its end was read")
+        if self._unreadable is not None:
+            # Of each file that was open, the archive is of what is read anyway; one more is of a file that was never seen.
+            was_live = {file.key for file in self._files if file.is_live}
+            rotated = sum(file.key in was_live and not file.is_live for file in look.files)
+            if len(look.unreadable - self._unreadable) > rotated:
+                self._count_gap(look, f"{self.pattern} was rotated into an archive that is not read")
 
     def _is_start_of(self, file: LogFile, source: Source) -> bool:
         """Whether a file begins as a known one does; of one that is hardly read yet, the first lines are compared."""
@@ -379,6 +396,8 @@ class RotatedLogs:
         except FileNotFoundError:
             return None
         except Damaged as error:
+            if isinstance(error, UnreadableForm):
+                self._look.unreadable.add(key)
             self._log_once(f"{path} cannot be read: {error}")
             return None
 

@@ -15,6 +15,7 @@ from dashboards.translations import translate
 from dashboards.url_state import PageContext, UrlState
 from footprint.access import AccessRefused
 from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
+from footprint.config.models import UNDECLARED
 from footprint.figures.query import BadQuery
 
 Row = dict[str, Any]
@@ -182,8 +183,10 @@ def table(
     )
 
 
-def display_name(name: str, language: str) -> str:
+def display_name(name: str, language: str, column: str = "") -> str:
     """Name to display: names in parentheses, such as `(idle)`, are translated."""
+    if column == "use_case" and name == UNDECLARED:
+        return translate(language, "undeclared_uses")
     return translate(language, name) if name.startswith("(") else name
 
 

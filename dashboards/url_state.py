@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode
 
 from dashboards.answers import Question
 from footprint.access import AccessRefused, Role
+from footprint.access.policy import allows
 from footprint.calendar.periods import parse_period
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
@@ -244,6 +245,7 @@ class PageContext:
     def query(self, **options: Any) -> Query:
         """Query of this page; a period that begins before the first reading is left open, since no reading was expected there."""
         query = self.view.query(self.config, self.now_us, **options)
+        query = replace(query, undeclared_together=not allows(self.role, "names:undeclared_use_case"))
         if "from_us" in options or query.from_us is None:
             return query
         total = self.run_query(Query()).rows

@@ -58,7 +58,10 @@ def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
 def replica_of(payload: dict[str, Any]) -> str | None:
     """Host of the deployment that answered, else the id of the deployment."""
     api_base, model_id = payload.get("api_base"), payload.get("model_id")
-    host = urlsplit(api_base).hostname if isinstance(api_base, str) else None
+    try:
+        host = urlsplit(api_base).hostname if isinstance(api_base, str) else None
+    except ValueError:  # such as http://[
+        host = None
     return host or (model_id if isinstance(model_id, str) and model_id else None)
 
 
@@ -98,7 +101,7 @@ class Footprint(CustomLogger):  # type: ignore[misc]
         line = json.dumps(row_of(payload, self.rules), ensure_ascii=False) + "\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
         try:
-            os.write(descriptor, line.encode())
+            os.write(descriptor, line.encode("utf-8", "replace"))  # half a surrogate pair loses no request
         finally:
             os.close(descriptor)
 

@@ -8,7 +8,7 @@ from typing import Any
 from dash import html
 
 from dashboards.card_frames import CardFrame, PageParts, head_frame
-from dashboards.components import DECORATIVE, Drawing, Row, card, page_title, scrollable, svg_document, table
+from dashboards.components import DECORATIVE, Drawing, Row, card, display_name, page_title, scrollable, svg_document, table
 from dashboards.parts.filters import filter_bar, period_label
 from dashboards.parts.objectives import objectives_card
 from dashboards.translations import missing_mark, translate
@@ -41,7 +41,12 @@ def content(context: PageContext) -> PageParts:
 
 
 def _rows_by_use(context: PageContext) -> dict[str, Row]:
-    return {row["use_case"]: row for row in context.rows(group=("use_case",)) if not row["use_case"].startswith("(")}
+    """Rows of use cases; undeclared ones are one row for a role that may not see their names."""
+    return {
+        row["use_case"]: row
+        for row in context.rows(group=("use_case",))
+        if not row["use_case"].startswith("(") or row["use_case"] == UNDECLARED
+    }
 
 
 def _names_by_status(context: PageContext, rows: dict[str, Row]) -> dict[str, list[str]]:
@@ -142,7 +147,7 @@ def _use_case_card(
     view, language = context.view, context.view.language
     fact = fact_at(context.config.use_cases, name, context.now_us)
     details = [fact.decided, fact.owner] if fact is not None else [translate(language, "not_decided")]
-    body: list[Any] = [html.H3(html.A(name, href=view.link("/use-cases", name=name)))]
+    body: list[Any] = [html.H3(html.A(display_name(name, language, "use_case"), href=view.link("/use-cases", name=name)))]
     body += [html.P(" · ".join(detail for detail in details if detail), className="sub")]
     if row is None or row["energy_kwh"] is None:
         body.append(html.P(missing_mark(row or {}, language), className="interval"))

@@ -123,8 +123,10 @@ def _list_table(kind: EntityPages, context: PageContext, total: Row) -> html.Sec
 def _table_row(kind: EntityPages, context: PageContext, row: Row, size: float) -> list[Any]:
     view, language = context.view, context.view.language
     name = row[kind.column]
-    is_residual = name.startswith("(") or not name
-    label: Any = display_name(name, language) if is_residual else html.A(name, href=view.link(kind.PATH, name=name))
+    is_residual = (name.startswith("(") and (kind.column, name) != ("use_case", UNDECLARED)) or not name
+    label: Any = display_name(name, language, kind.column)
+    if not is_residual:
+        label = html.A(label, href=view.link(kind.PATH, name=name))
     cells: list[Any] = [label or translate(language, "unknown"), *format_row_energy(row, size, language), row["quality"]]
     hidden = row.get("conf_status") == CONFIDENTIAL
     if hidden:
@@ -190,12 +192,18 @@ def _entity_head(kind: EntityPages, context: PageContext, entity: PageContext, n
     lead = _share_of_total(kind, context, rows[0])
     if rows[0].get("conf_status") == CONFIDENTIAL:
         lead = f"[c] {translate(language, 'entity_hidden', period=period_label(context))}"
-    return [*above, page_title(name), html.P(lead, className="lead")]
+    return [*above, page_title(display_name(name, language, kind.column)), html.P(lead, className="lead")]
 
 
 def _above_title(kind: EntityPages, context: PageContext, name: str) -> list[Any]:
     view, language = context.view, context.view.language
-    back = html.P([html.A(translate(language, kind.TITLE), href=view.link(kind.PATH, name="")), f" / {name}"], className="back")
+    back = html.P(
+        [
+            html.A(translate(language, kind.TITLE), href=view.link(kind.PATH, name="")),
+            f" / {display_name(name, language, kind.column)}",
+        ],
+        className="back",
+    )
     return [back, *_charter_stamp(kind, context, name)]
 
 

@@ -89,7 +89,7 @@ def _bars_table(rows: list[Row], column: str, size: float, unit: str, language: 
         energy_text = format_row_energy(row, size, language)
         body.append(
             [
-                display_name(row[column], language) or translate(language, "unknown"),
+                display_name(row[column], language, column) or translate(language, "unknown"),
                 energy_text[0],
                 energy_text[1],
                 row["quality"],
@@ -114,7 +114,7 @@ def format_row_energy(row: Row, size: float, language: str) -> tuple[str, str]:
 
 
 def _bar_row(row: Row, column: str, size: float, largest: float, language: str, link: Link) -> html.Tr:
-    name: Any = display_name(row[column], language) or translate(language, "unknown")
+    name: Any = display_name(row[column], language, column) or translate(language, "unknown")
     if link is not None and row[column] and not row[column].startswith("("):
         name = html.A(name, href=link(row[column]))
     value, interval = format_row_energy(row, size, language)

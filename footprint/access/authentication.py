@@ -13,6 +13,7 @@ from footprint.access.policy import Role
 from footprint.access.sessions import role_of_session
 from footprint.config import Config
 from footprint.config.access import AccessRules, is_loopback
+from footprint.core.secret_files import read_secret
 from footprint.storage.database import Store
 
 _RANKS = tuple(Role)
@@ -68,15 +69,16 @@ def startup_warning(config: Config) -> str:
 
 
 def administrator_link(config: Config, port: int) -> str:
-    """Link that opens the service of a configuration as administrator, where open mode needs its token.
+    """Link that opens the service of a configuration as administrator, where open mode needs the token of a first start.
 
     Raises
     ------
     SecretFileError
-        If the token cannot be read or created.
+        If there is no token yet, or it cannot be read.
     """
     host = f"[{config.bind}]" if ":" in config.bind else config.bind
-    return opening_link(f"http://{host}:{port}", load_token(token_file(config.store_url, config.path)))
+    token = read_secret(token_file(config.store_url, config.path), "the token, which the first start of the service makes,")
+    return opening_link(f"http://{host}:{port}", token)
 
 
 def role_of_groups(rules: AccessRules, groups: Iterable[str]) -> Role:

@@ -5,16 +5,19 @@ Any other row keeps its names and its period, and loses every figure. Queries th
 below a month, also of totals; a use case on a host) are refused, because subtraction could reveal a hidden cell. A month
 that is not over is hidden, because repeated queries would make it such a window. ``footprint.disclosure`` decides which
 cells may be shown.
+
+To a role that may not see names that the configuration does not declare, undeclared use cases are one use case, with one row,
+one cell and no other name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from footprint.access.policy import Role, decide
+from footprint.access.policy import Role, allows, decide
 from footprint.calendar.periods import MONTHS_PER_PERIOD, period_at
 from footprint.core.timestamps import parse_instant
 from footprint.figures.engine import QueryResult
@@ -52,6 +55,7 @@ def authorize_answer(
     AccessRefused
         If the role sees protected figures only, and the protected table has no cells for the query.
     """
+    query = replace(query, undeclared_together=not allows(role, "names:undeclared_use_case"))
     if role.sees_uses or (role.sees_services and not is_below_service_level(query)):
         return run(query)
     check_query(query, role, zone)
@@ -200,7 +204,10 @@ class _ProtectedRows:
         query = self.query
         where = tuple(pair for pair in query.where if pair[0] in self.dimensions)
         group = (*self.dimensions, *self.attributes)
-        rows = self.run(Query(group, self._cell_period(), query.from_us, query.to_us, where, query.view)).rows
+        finest = replace(
+            Query(group, self._cell_period(), query.from_us, query.to_us, where, query.view), undeclared_together=True
+        )
+        rows = self.run(finest).rows
         attributes_of: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for row in rows:
             cell = (row["period_start"], *(row[name] for name in self.dimensions))

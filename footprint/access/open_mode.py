@@ -82,8 +82,8 @@ class OpenDoor:
         return f"{target}?{rest}" if rest else target, len(tokens) == 1 and _same(tokens[0], self._token)
 
 
-def _same(given: str, secret: str) -> bool:
-    return hmac.compare_digest(given.encode(), secret.encode())
+def _same(text: str, secret: str) -> bool:
+    return hmac.compare_digest(text.encode(), secret.encode())
 
 
 def is_loopback_host(host: str) -> bool:
@@ -114,4 +114,11 @@ def is_cross_site(headers: dict[str, list[str]], own_host: str) -> bool:
         is_link = headers.get("sec-fetch-mode") == ["navigate"] and headers.get("sec-fetch-dest") in (["document"], None)
         if site not in ("same-origin", "none") and not (site == "same-site" and is_link):
             return True
-    return any(urlsplit(origin).netloc.lower() != own_host.lower() for origin in headers.get("origin", []))
+    return any(_netloc(origin) != own_host.lower() for origin in headers.get("origin", []))
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # a client writes what it likes
+        return ""

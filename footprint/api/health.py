@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy import func, select
 
+from footprint.access.policy import allows
 from footprint.access.request_context import current_role
 from footprint.config import Config
 from footprint.core.units import US_PER_S
@@ -30,6 +31,7 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_job_age_seconds", "gauge", "Time since the start of the last run of a job."),
     ("footprint_job_failed_runs", "gauge", "Failed runs among the stored runs of a job."),
     ("footprint_build_info", "gauge", "Always 1; version of the server and of Python as labels."),
+    ("footprint_ready", "gauge", "1 where `/readyz` answers 200, else 0."),
     ("footprint_last_reading_age_seconds", "gauge", "Age of the latest reading of any host."),
     ("footprint_host_last_reading_age_seconds", "gauge", "Age of the latest reading by host."),
     ("footprint_agent_backlog_bytes", "gauge", "Bytes that waited in the spool of a host's agent when it last shipped."),
@@ -66,13 +68,13 @@ def router(config: Config, store: Store, clock: Callable[[], int], scheduler: Jo
 
     @routes.get("/metrics", include_in_schema=False)
     def metrics() -> PlainTextResponse:
-        lines = _build_info() + _reading_age_metric(store, clock())
-        # Counters are scraped often: they would reveal single minutes to roles that see protected figures only.
-        if current_role().sees_services:
-            lines += _host_metrics(config, store, clock()) + _ledger_metrics(store) + _figure_metrics(config, store, clock())
-        if scheduler is not None:
-            lines += _metric("aggregation_failures_total", [("", scheduler.failures)])
-        lines += _job_metrics(store, clock())
+        lines = _build_info() + _metric("ready", [("", int(not readiness.fault()))])
+        # Names, ages and jobs tell of the machines; counters are scraped often, and would reveal single minutes.
+        if allows(current_role(), "metrics:service"):
+            lines += _reading_age_metric(store, clock()) + _host_metrics(config, store, clock()) + _ledger_metrics(store)
+            lines += _figure_metrics(config, store, clock()) + _job_metrics(store, clock())
+            if scheduler is not None:
+                lines += _metric("aggregation_failures_total", [("", scheduler.failures)])
         return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes

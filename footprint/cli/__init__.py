@@ -6,6 +6,7 @@ def main() -> None:
     try:
         from footprint.cli.app import run
         from footprint.core.secret_files import restrict_new_files
+        from footprint.core.standard_streams import open_missing_streams
     except ModuleNotFoundError as missing:
         import sys
 
@@ -14,4 +15,5 @@ def main() -> None:
         print(f"footprint: {missing.name} is not installed; pip install 'footprint[server]'", file=sys.stderr)
         sys.exit(1)
     restrict_new_files()
+    open_missing_streams()
     run()

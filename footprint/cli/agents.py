@@ -22,8 +22,8 @@ def agents(
 ) -> int:
     """List the agents: last reading, backlog, clock and problems by host.
 
-    Hosts that are declared, read, have a token or were heard of. The age is that of the last reading, never of a request; backlog,
-    clock and problems are what the agent said with its last shipment, refused is what this server did not take of it.
+    Hosts that are declared, read, have a token or were heard of. The age is that of the last reading, never of a request.
+    Backlog, clock and problems are what the agent said with its last shipment; refused is what this server did not take of it.
     """
     from footprint.queries.agents import COLUMNS, agent_rows, unwell_hosts
 

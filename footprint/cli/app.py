@@ -45,21 +45,27 @@ def status_of(arguments: list[str] | None = None) -> int:
         # The reader of a pipe, such as head, has seen enough.
         sys.stdout = None  # type: ignore[assignment]
         return Exit.OK
-    except ModuleNotFoundError as missing:
-        return _missing(missing)
-    except OSError as error:
-        say(f"footprint: {error}")
-        return Exit.FAILURE
     except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own, which it does not export
-            error.show()
-            is_measure = getattr(getattr(error, "ctx", None), "info_name", "") == "measure"
-            return MEASURING_FAILED if is_measure else int(error.exit_code)
-        if os.environ.get("FOOTPRINT_DEBUG"):
+        status = _status_of_unexpected(error)
+        if status is None:
             raise
-        return _unexpected(error)
+        return status
     finally:
         close_stores()
+
+
+def _status_of_unexpected(error: Exception) -> int | None:
+    """Exit status of an error that is not the program's own; None to raise it again, for debugging."""
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error)
+    if isinstance(error, OSError):
+        say(f"footprint: {error}")
+        return Exit.FAILURE
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own, which it does not export
+        error.show()
+        is_measure = getattr(getattr(error, "ctx", None), "info_name", "") == "measure"
+        return MEASURING_FAILED if is_measure else int(error.exit_code)
+    return None if os.environ.get("FOOTPRINT_DEBUG") else _unexpected(error)
 
 
 def _status_of_error(error: FootprintError) -> Exit:

@@ -85,7 +85,9 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("token", "serve:token_app", "Add, list and revoke the tokens of agents."),
             Command("jobs", "ledger:jobs", "List the scheduler's jobs, or run one now."),
             Command("notify", "objectives:notify", "List current alerts, or send a test message."),
-            Command("access", "access:app", "List accesses to unprotected figures."),
+            Command(
+                "access", "access:app", "Print the administrator's link, list accesses to unprotected figures, end sessions."
+            ),
             Command("store", "store:app", "Upgrade the store of an earlier release."),
             Command("backup", "ledger:backup", "Write the whole database to one file."),
             Command("restore", "ledger:restore", "Fill an empty store from a backup."),

@@ -192,8 +192,8 @@ def rename_use_case(
         say("the configuration still declares the old name")
     for edition in editions_with_name(store, old):
         say(
-            f"{edition} prints the old name and does not change: withdraw it (footprint report withdraw {edition}), then publish a "
-            "corrected version (footprint report publish)"
+            f"{edition} prints the old name and does not change: withdraw it (footprint report withdraw {edition}), "
+            "then publish a corrected version (footprint report publish)"
         )
     say("restart running servers, and correct what sends the name: the map of the gateway, backups and spools may still hold it")
     return Exit.OK

@@ -27,8 +27,8 @@ def measure(
 ) -> int:
     """Measure the energy of one command on this host.
 
-    By device, with its interval, and above what the host drew before. The exit status is the command's own, 128 + n after signal n,
-    and 125 for wrong usage or where measuring itself failed.
+    By device, with its interval, and above what the host drew before. The exit status is the command's own, 128 + n after
+    signal n, and 125 for wrong usage or where measuring itself failed.
     """
     from footprint.config import load_config
     from footprint.notebook.measurement import COLUMNS, measure_command

@@ -156,8 +156,8 @@ def check(
     """Check freshness, coverage, balance and objectives; exit 6 if not met.
 
     One line a check, for cron and CI. Freshness is that of readings, never of requests: of each declared host, and of each other
-    host that has read in the last 30 days. Days that wait to be computed are pending; the check fails once they wait for more than 15
-    minutes, because aggregation is then behind.
+    host that has read in the last 30 days. Days that wait to be computed are pending; the check fails once they wait for more
+    than 15 minutes, because aggregation is then behind.
     """
     from footprint.calendar.slots import widen_to_slots
     from footprint.ledger.ledger_view import LedgerView

@@ -41,6 +41,7 @@ from footprint.config.objectives import read_objectives
 from footprint.config.toml_document import ConfigError, Document, parse_document, read_document, resolve_path
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
+from footprint.core.limits import name_fault, printable
 from footprint.core.timestamps import BadTimestamp, from_datetime, parse_instant
 from footprint.core.units import S_PER_HOUR
 from footprint.core.zones import is_zone
@@ -51,6 +52,9 @@ PUE_CATEGORIES = (1, 2, 3)
 IDLE_POLICIES = ("by-use", "by-reservation", "equal")
 _DATES = {"since", "until"}
 LIVE_SOURCES = {"eco2mix", "electricity-maps", "neso", "watttime-marginal"}  # a test compares them with footprint.ledger.sources
+# What people write at length; rules and paths of a log are not names either. Every other text of a block is one.
+_PROSE = {"text", "fr", "en", "source", "pue_evidence", "market_evidence", "decided"}
+_LOG_RULES = {("gateway", "log"), ("gateway", "use_case")}
 _EMBODIED = {"server_kgco2e", "accelerator_kgco2e", "lifetime_years", "in_service"}
 
 # All valid keys. Any other is refused: a misspelt "pue" that silently became the default would
@@ -265,11 +269,14 @@ def _check_all_keys(document: Document) -> None:
             if not isinstance(content, dict):
                 raise document.error(f"[{table}] must be a table", table)
             _check_keys(document, table, 0, content, SECTIONS[table])
+            if table == "organisation":
+                _check_names(document, table, 0, content)
         elif table in BLOCKS:
-            if not isinstance(content, list):
+            if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
                 raise document.error(f"write [[{table}]] with double brackets: there may be several", table)
             for index, block in enumerate(content):
                 _check_keys(document, table, index, block, BLOCKS[table])
+                _check_names(document, table, index, block)
         else:
             valid = ", ".join([*SECTIONS, *BLOCKS])
             raise document.error(f"unknown section {table!r}; known are {valid}", table)
@@ -280,6 +287,26 @@ def _check_keys(document: Document, table: str, index: int, content: dict[str, A
         if key not in valid:
             names = ", ".join(sorted(valid))
             raise document.error(f"unknown key {key!r} in {table}; known are {names}", table, index, key)
+
+
+def _check_names(document: Document, table: str, index: int, content: dict[str, Any]) -> None:
+    """Refuse names that a page, a terminal or a database does not show as they are."""
+    for key, value in content.items():
+        if key in _PROSE or (table, key) in _LOG_RULES:
+            continue
+        for text in _texts_in(value):
+            if fault := name_fault(text):
+                raise document.error(f"{key} {printable(text[:80])!r} {fault}; write another name", table, index, key)
+
+
+def _texts_in(value: Any) -> Iterable[str]:
+    """Texts of a value, of a list or of a table, the keys of the latter included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for key, item in value.items() for text in (key, *_texts_in(item)))
+    elif isinstance(value, list):
+        yield from (text for item in value for text in _texts_in(item))
 
 
 def _window(document: Document) -> int:

@@ -15,11 +15,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 MARK = "'"
+MAX_NUMBER_LENGTH = 200  # of a quantity with its interval
 # What spreadsheets skip before a formula, then what begins one; a tab or a line end can itself move text into another cell.
 _FORMULA = re.compile(
     "[\t\r\n]|[\\s\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb\u200b-\u200f\u2060\ufeff\0-\x1f\x7f-\x9f]*[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"
 )
-_NUMBER = re.compile(r"[+-]\s?\d[\d\s.,]*(?:[eE][+-]?\d+)?\s?[%\w/²³₂·]{0,20}")
+# A quantity with its unit, interval and flags, such as "+0.6 % [+0.4 to +0.7] [u]": without operators nothing can run.
+_QUANTITY = r"[+\-\u2212]?\s?\d[\d\s.,]*(?:[eE][+-]?\d+)?\s?[%\w/²³₂·\s]{0,60}"
+_BRACKET = rf"\[(?:[a-z]|{_QUANTITY}(?:[;–]\s?{_QUANTITY}|(?<=\s)[+\-\u2212]\d[\d\s.,]*%?)?)\]\s?"
+_NUMBER = re.compile(rf"{_QUANTITY}(?:{_BRACKET}){{0,4}}\w{{0,20}}")
 
 
 def safe_cell(value: Any) -> Any:
@@ -30,7 +34,8 @@ def safe_cell(value: Any) -> Any:
         return repr(value)
     if not isinstance(value, str):
         return value
-    return MARK + value if _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
+    is_number = len(value) <= MAX_NUMBER_LENGTH and _NUMBER.fullmatch(value)
+    return MARK + value if _FORMULA.match(value) and not is_number else value
 
 
 def plain_text(cell: str) -> str:

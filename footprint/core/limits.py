@@ -69,6 +69,8 @@ _NAME_FAULTS = (
 # Files of models are named like domains: model@q4.gguf is no address.
 _MODEL_FILES = frozenset({"bin", "ggml", "gguf", "onnx", "pth", "safetensors"})
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"]+@(?:[\w-]+\.)+([^\W\d_]{2,24}|xn--[a-z0-9-]+)(?![\w-])", re.IGNORECASE)
+# user@10.0.0.5 or user@[::1]; with one digit first it is a version: chat@1.2.0.4
+_USER_AT_ADDRESS = re.compile(r"[^\s@]@\[?[1-9]\d{1,2}(?:\.\d{1,3}){3}(?![\w.])|[^\s@]@\[[0-9a-f]*:", re.IGNORECASE)
 _KEY = re.compile(
     r"(?:^|[^A-Za-z0-9])(?:sk|pk|rk|fp|hf|gh[opsur]|github_pat|glpat|xox[abpors]|AIza|ya29)[-_.]?([\w.-]{12,})", re.ASCII
 )
@@ -80,12 +82,6 @@ _UUID = re.compile(r"\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 _VERSION_DIGEST = re.compile(r"(?:@(?:sha256[:-])?|sha256[:-])[0-9a-f]{7,64}(?!\w)", re.ASCII)
 _HEX = re.compile(r"(?<!\w)(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?!\w)", re.ASCII)
 _WORD = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}")
-_JWT = re.compile(r"eyJ[\w-]{10,}", re.ASCII)
-_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@|^\s*(?:bearer|basic)\s+\S", re.IGNORECASE)
-_UUID = re.compile(r"\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?", re.IGNORECASE | re.ASCII)
-# A digest after "@" or "sha256:" is the version of a model; alone it is the hash of a key.
-_HEX = re.compile(r"(?<![@\w])(?<!sha256[:-])(?:[0-9a-f]{32,}|[0-9A-F]{32,})(?!\w)", re.ASCII)
-_WORD = re.compile(r"[A-Za-z0-9]{20,}|(?<![\w-])(?=[\w-]*[A-Za-z0-9]{14})[\w-]{32,}", re.ASCII)
 _MIN_CHANGES = 6  # between small letters, capitals and digits: random words have ten and more
 _MAX_SPELT_PERCENT = 40  # of letters in runs of three small ones: a name has more, a random word about a sixth
 
@@ -155,10 +151,13 @@ def personal_name_fault(text: str, *, is_host: bool = False) -> str:
     """Why a text may name a person: it looks like an e-mail address, a network address, a key, a token or an opaque id.
 
     ``is_host``: a machine may be named by a network address or an opaque id. Names of people and plain user names look
-    like any other name and cannot be told.
+    like any other name and cannot be told. A text longer than any name may hold anything, and is not searched: the time of
+    a search grows with the square of the length.
     """
-    plain = unicodedata.normalize("NFKC", unquote(text))
-    if any(match[1].lower() not in _MODEL_FILES for match in _ADDRESS.finditer(plain)):
+    if len(text) > MAX_NAME_LENGTH:
+        return name_fault(text)
+    plain = unicodedata.normalize("NFKC", unquote(unquote(text)))  # twice: a proxy may have escaped what was escaped
+    if _USER_AT_ADDRESS.search(plain) or any(match[1].lower() not in _MODEL_FILES for match in _ADDRESS.finditer(plain)):
         return "looks like an e-mail address"
     if _CREDENTIALS.search(plain) or _JWT.search(plain) or any(map(_is_key, _KEY.findall(plain))):
         return "looks like a key or a token"

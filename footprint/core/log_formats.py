@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from footprint.core.limits import personal_name_fault
+from footprint.core.limits import MAX_NAME_LENGTH, personal_name_fault
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
 
@@ -39,6 +39,7 @@ COLUMNS = (
 )
 TIMES = ("start", "end", "first_token")
 _MISSING = ("", "-", "None")  # how logs write a missing value
+MAX_MATCHED_LENGTH = 5 * MAX_NAME_LENGTH  # of a text that a rule's pattern is tried on
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 FORMATS = ("jsonl", "csv")
 
@@ -248,7 +249,9 @@ def _at(document: Any, path: Sequence[str]) -> Any:
 
 def _first_match(pattern: re.Pattern[str], value: Any) -> str | None:
     for item in value if isinstance(value, list) else (value,):
-        match = pattern.search(str(item))
+        text = str(item)
+        # The time of a search can grow with the square of the length; what patterns look for is a name, an address or a list.
+        match = pattern.search(text) if len(text) <= MAX_MATCHED_LENGTH else None
         if match:
             return match[1] if pattern.groups else match[0]
     return None

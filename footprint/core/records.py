@@ -185,7 +185,7 @@ Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
 
 MAX_TOTAL = INT64_MAX // 2  # of a cumulative value: differences and sums of two stay in 64 bits
 _INSTANTS = ("at", "start", "end", "first_token")  # µs in a record, RFC 3339 on the wire
-_PERSONAL = ("service", "use_case", "model", "replica")  # names that a log may fill with those of people
+_PERSONAL = ("service", "use_case", "model", "unit", "replica")  # names that a log may fill with those of people
 
 
 def to_line(record: Record) -> str:
@@ -230,7 +230,7 @@ def check_record(record: RequestRecord, now_us: int) -> None:
     BadLine
         If it cannot be right.
     """
-    for name in (*_PERSONAL, "unit", "id"):
+    for name in (*_PERSONAL, "id"):
         if fault := name_fault(getattr(record, name)):
             raise BadLine(name, fault)
     check_instants(record, now_us)
@@ -256,8 +256,8 @@ def _energy(fields: dict[str, Any]) -> EnergyReading:
     if component not in COMPONENTS:
         raise BadLine("component", f"must be one of {', '.join(COMPONENTS)}")
     reading = EnergyReading(
-        host=_text(fields, "host"),
-        device=_text(fields, "device"),
+        host=_machine_name(fields, "host"),
+        device=_machine_name(fields, "device"),
         component=component,
         source=_text(fields, "source"),
         epoch=_text(fields, "epoch"),
@@ -281,7 +281,7 @@ def _energy(fields: dict[str, Any]) -> EnergyReading:
 
 def _activity(fields: dict[str, Any]) -> ActivityReading:
     return ActivityReading(
-        host=_text(fields, "host"),
+        host=_machine_name(fields, "host"),
         group=_text(fields, "group"),
         epoch=_text(fields, "epoch"),
         seq=_count(fields, "seq"),
@@ -306,8 +306,8 @@ def _context(fields: dict[str, Any]) -> ContextReading:
         if fault := name_fault(name):
             raise BadLine("values", f"a name {fault}")
     return ContextReading(
-        host=_text(fields, "host"),
-        device=_text(fields, "device"),
+        host=_machine_name(fields, "host"),
+        device=_machine_name(fields, "device"),
         component=component,
         source=_text(fields, "source"),
         epoch=_text(fields, "epoch"),
@@ -385,6 +385,13 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
     if fault := name_fault(text):
         raise BadLine(name, fault)
     return text.strip()
+
+
+def _machine_name(fields: dict[str, Any], name: str) -> str:
+    text = _text(fields, name)
+    if fault := personal_name_fault(text, is_host=True):
+        raise BadLine(name, fault)
+    return text
 
 
 def _count(fields: dict[str, Any], name: str, default: int | None = None, maximum: int = MAX_TOTAL) -> int:

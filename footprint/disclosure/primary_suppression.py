@@ -21,6 +21,7 @@ Key = tuple[str, str, str]  # period (2026, 2026-Q3, 2026-07), service, use case
 MIN_USERS_FLOOR = 3  # of two users, each knows what the other did
 PROFILES: Mapping[str, int] = {"default": 5, "strict": 11, "floor": MIN_USERS_FLOOR}  # fewest distinct users
 DOMINANCE = 0.85
+UNDECLARED_USE_CASES = "(undeclared)"  # use cases that nobody declared, as one: it has users like any other
 
 
 class BadSuppressionRules(FootprintError):
@@ -78,7 +79,7 @@ class Cell:
     @property
     def by_nature(self) -> bool:
         """Whether the row has no users by nature: (idle), (unattributed)."""
-        return self.use_case.startswith("(") or self.service.startswith("(")
+        return (self.use_case.startswith("(") and self.use_case != UNDECLARED_USE_CASES) or self.service.startswith("(")
 
 
 @dataclass(frozen=True, slots=True)

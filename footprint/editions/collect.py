@@ -13,6 +13,7 @@ from sqlalchemy import select
 from footprint.calendar.periods import Period, parse_period, period_at
 from footprint.calendar.ranges import split_by_period
 from footprint.config import Config
+from footprint.config.models import UNDECLARED
 from footprint.core.records import FootprintError
 from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY, US_PER_HOUR
@@ -49,8 +50,9 @@ class NoData(FootprintError):
 class EditionQueries:
     """Ledger queries of one edition; ``query_count`` counts them."""
 
-    def __init__(self, store: Store, config: Config, book: FactorBook, now_us: int) -> None:
+    def __init__(self, store: Store, config: Config, book: FactorBook, now_us: int, *, undeclared_together: bool) -> None:
         self.store, self.config, self.book, self.now_us = store, config, book, now_us
+        self.undeclared_together = undeclared_together
         self.query_count = 0
 
     def rows(
@@ -59,7 +61,7 @@ class EditionQueries:
         """Rows by period name and group; empty if the ledger holds nothing."""
         self.query_count += 1
         rows: dict[str, dict[tuple[str, ...], IndicatorRow]] = {}
-        query = Query(group=group, every=every, from_us=from_us, to_us=to_us, where=where)
+        query = Query(group, every, from_us, to_us, where, undeclared_together=self.undeclared_together)
         months = {"month": 1, "quarter": 3, "year": 12}[every]
         with open_result(self.store, self.config, query, self.now_us, self.book) as results:
             if results is None:
@@ -105,7 +107,9 @@ def collect_data(
     period = parse_period(context.period)
     start, end = period.bounds_us(config.timezone)
     factor_book = book or load_factor_book(store)
-    queries = EditionQueries(store, config, factor_book, end if now_us >= end else now_us)
+    queries = EditionQueries(
+        store, config, factor_book, end if now_us >= end else now_us, undeclared_together=context.undeclared_together
+    )
     period_kind = {1: "month", 3: "quarter", 12: "year"}[period.length]
     since = _first_period_us(period, config)
     totals = queries.rows((), period_kind, since, end)
@@ -185,17 +189,22 @@ def _used_factors(book: FactorBook, current: IndicatorRow) -> Iterable[Any]:
 def _model_comparisons(queries: EditionQueries, start: int, end: int) -> Iterable[Mapping[str, Any]]:
     """Compare, for use cases that several models serve, the most used model with the one that needs least energy a request.
 
-    Equal conditions only: sides with different machines, methods or token mixes are not compared.
+    Undeclared use cases, which may be one row, are not one use. Equal conditions only: sides with different machines, methods or token mixes are not compared.
     """
     sides: dict[str, dict[str, ComparisonSide]] = {}
     queries.query_count += 1
-    query = Query(group=("use_case", "model"), from_us=start, to_us=end)
+    query = Query(group=("use_case", "model"), from_us=start, to_us=end, undeclared_together=queries.undeclared_together)
     with open_result(queries.store, queries.config, query, queries.now_us, queries.book) as results:
         if results is None:
             return
         for budgeted_row in budgeted_rows(results):
             (use_case, model), row = budgeted_row.names, budgeted_row.row
-            if model and not {use_case, model} & {*RESERVED_NAMES} and row["requests"] and (row["energy_kwh"] or 0) > 0:
+            if (
+                model
+                and not {use_case, model} & {*RESERVED_NAMES, UNDECLARED}
+                and row["requests"]
+                and (row["energy_kwh"] or 0) > 0
+            ):
                 budget = row["energy_kwh"], budgeted_row.energy
                 sides.setdefault(use_case, {})[model] = ComparisonSide(row, budget, accelerator_models(budgeted_row.group.cells))
     for use_case, models in sorted(sides.items()):

@@ -17,7 +17,7 @@ from typing import Any
 
 from footprint.config import Config
 from footprint.core.records import FootprintError
-from footprint.editions.release_context import Decision
+from footprint.editions.release_context import CommitteeDecision
 from footprint.editions.repository import edition_files
 from footprint.ledger.object_store import ObjectStoreError
 
@@ -29,7 +29,7 @@ class BadDecisions(FootprintError):
     """A decisions file that cannot be read; the message names the block."""
 
 
-def read_decisions(config: Config, period: str) -> tuple[Decision, ...]:
+def read_decisions(config: Config, period: str) -> tuple[CommitteeDecision, ...]:
     """Decisions of a period in date order; empty if there is no file.
 
     Raises
@@ -54,7 +54,7 @@ def read_decisions(config: Config, period: str) -> tuple[Decision, ...]:
     return tuple(sorted(decisions, key=lambda block: (block.date, block.fr)))
 
 
-def _decision(block: dict[str, Any], location: str, number: int) -> Decision:
+def _decision(block: dict[str, Any], location: str, number: int) -> CommitteeDecision:
     prefix = f"{location}: decision {number}"
     try:
         date = datetime.date.fromisoformat(str(block["date"])).isoformat()
@@ -63,7 +63,7 @@ def _decision(block: dict[str, Any], location: str, number: int) -> Decision:
     texts = {name: str(block.get(name, "")) for name in _TEXTS}
     if not texts["fr"] and not texts["en"]:
         raise BadDecisions(f'{prefix} needs text: fr = "…", en = "…"')
-    return Decision(
+    return CommitteeDecision(
         date,
         texts["fr"] or texts["en"],
         texts["en"] or texts["fr"],

@@ -69,6 +69,7 @@ def suppress_cells(
             published=context.published_before,
             suppressed=context.hidden_before,
             factor_book=factor_book,
+            undeclared_together=context.undeclared_together,
         )
         for period in periods
     }

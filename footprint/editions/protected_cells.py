@@ -15,11 +15,12 @@ from sqlalchemy import select
 from footprint.calendar.periods import MONTHS_PER_PERIOD, Period, parse_period, period_at
 from footprint.config import Config
 from footprint.core.timestamps import parse_instant
-from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionRules
+from footprint.disclosure.primary_suppression import UNDECLARED_USE_CASES, Cell, Key, Status, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
 from footprint.editions.repository import PublishedEdition
 from footprint.editions.serialization import from_json
 from footprint.figures import Query, run_query
+from footprint.figures.row_metrics import DeclaredNames
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.user_count_file import CellCounts
 from footprint.storage import schema
@@ -110,11 +111,13 @@ def protect_period(
     published: Collection[Key] = (),
     suppressed: Collection[Key] = (),
     factor_book: FactorBook | None = None,
+    undeclared_together: bool = True,
 ) -> ProtectedCells:
     """Decide which cells of a month, quarter or year may be shown, and of the quarters and months within it.
 
     A month is decided with its quarter. ``published`` are cells that earlier versions and editions showed: they cannot be
-    unpublished. ``suppressed`` are cells that those hid: they stay hidden.
+    unpublished. ``suppressed`` are cells that those hid: they stay hidden. With ``undeclared_together``, use cases that the
+    configuration does not declare are one use case, ``(undeclared)``.
 
     Raises
     ------
@@ -126,8 +129,8 @@ def protect_period(
         requested if requested.length == _YEAR else period_at(requested.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
     )
     rules = disclosure_rules(config)
-    cells = _cells(store, config, decided_period, now_us, factor_book)
-    shown, hidden = set(published), set(suppressed)
+    cells, merged = _cells(store, config, decided_period, now_us, factor_book, undeclared_together=undeclared_together)
+    shown, hidden = _decided_before(set(published), set(suppressed), merged)
     if decided_period.length == _YEAR:
         for quarter in decided_period.split(_QUARTER):
             names = {str(quarter), *map(str, quarter.split(1))}
@@ -138,12 +141,25 @@ def protect_period(
     return ProtectedCells(period, rules, protection, {cell.key: cell for cell in cells})
 
 
-def _cells(store: Store, config: Config, decided_period: Period, now_us: int, factor_book: FactorBook | None) -> list[Cell]:
-    """Cells of a quarter or year that is over and of the shorter periods within it; empty if it is not over."""
+def _cells(
+    store: Store,
+    config: Config,
+    decided_period: Period,
+    now_us: int,
+    factor_book: FactorBook | None,
+    *,
+    undeclared_together: bool,
+) -> tuple[list[Cell], dict[Key, set[Key]]]:
+    """Cells of a quarter or year that is over and of the shorter periods within it, and the parts of merged cells.
+
+    Nothing if it is not over.
+    """
     start_us, end_us = decided_period.bounds_us(config.timezone)
     quarters = [q for q in decided_period.split(_QUARTER) if q.bounds_us(config.timezone)[1] <= now_us]
     if not quarters:
-        return []
+        return [], {}
+    declared = DeclaredNames.of(config).use_cases
+    merged: dict[Key, set[Key]] = defaultdict(set)
     longer_periods = {str(quarter): _above(quarter, decided_period, end_us <= now_us) for quarter in quarters}
     amounts: dict[Key, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     to_us = quarters[-1].bounds_us(config.timezone)[1]
@@ -152,15 +168,42 @@ def _cells(store: Store, config: Config, decided_period: Period, now_us: int, fa
         for row in run_query(store, config, query, now_us, factor_book).rows:
             month = period_at(parse_instant(row["period_start"]), config.timezone, 1)
             quarter = period_at(month.bounds_us(config.timezone)[0], config.timezone, _QUARTER)
-            for key in _margins((str(month), *longer_periods[str(quarter)]), row["service"], row["use_case"]):
+            use_case = row["use_case"]
+            shown_as = use_case if use_case in declared or not undeclared_together else UNDECLARED_USE_CASES
+            for key in _margins((str(month), *longer_periods[str(quarter)]), row["service"], shown_as):
+                if key[2] != use_case and key[2]:
+                    merged[key].add((*key[:2], use_case))
                 for column, measure in measures.items():
                     amounts[key][measure] += float(row[column] or 0)
     counts = _users(store, {key[0] for key in amounts})
+    counts |= {key: merged_counts for key, parts in merged.items() if (merged_counts := _merged_counts(parts, counts))}
     names = (*ADDITIVE_MEASURES, FULL_ENERGY)
     return [
         _cell(key, counts.get(key), {name: measured.get(name, 0.0) for name in names})
         for key, measured in sorted(amounts.items())
-    ]
+    ], dict(merged)
+
+
+def _merged_counts(parts: set[Key], counts: Mapping[Key, CellCounts]) -> CellCounts | None:
+    """Users of several cells together, on the safe side: at least those of the largest; None unless all were counted."""
+    if not parts <= counts.keys():
+        return None
+    users, shares, teams = zip(*(counts[part] for part in parts), strict=True)
+    return (
+        max(users),
+        None if None in shares else max(shares),  # of all tokens, no user has a larger share than the largest one of a part
+        None if None in teams else max(teams),
+    )
+
+
+def _decided_before(shown: set[Key], hidden: set[Key], merged: Mapping[Key, set[Key]]) -> tuple[set[Key], set[Key]]:
+    """Earlier decisions, also on cells that are parts now: a sum of shown cells is known, one with a hidden cell stays hidden.
+
+    With one part hidden, or shown apart from others, the sum would give away the rest.
+    """
+    known = {key for key, parts in merged.items() if parts <= shown}
+    withheld = {key for key, parts in merged.items() if key not in known | shown and parts & (shown | hidden)}
+    return shown | known, hidden | withheld
 
 
 def _cell(key: Key, counts: CellCounts | None, amounts: dict[str, float]) -> Cell:

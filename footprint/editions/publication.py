@@ -104,6 +104,7 @@ def draft_context(store: Store, config: Config, period: Period, now_us: int) -> 
         objectives=config.objectives,
         annotations=_annotations(config, period),
         delays=tuple(_release_delays(config, published)),
+        undeclared_together=True,
     )
 
 

@@ -13,6 +13,7 @@ from footprint.config.models import Annotation
 from footprint.config.objectives import Objective, objective_from_json, objective_to_json
 from footprint.core.stored_forms import from_plain, stored_as, to_plain
 
+_OMITTED_IF_EMPTY = ("objectives", "annotations", "accepted", "undeclared_together")
 Status = Literal["draft", "provisional", "final", "revised"]
 Key = tuple[str, str, str]  # period, service, use case; empty is the margin
 Bounds = tuple[float | None, float | None, float | None]  # value, low, high
@@ -47,7 +48,7 @@ class ReleasedVersion:
 
 @stored_as("Decision", "date fr en effect_fr effect_en")
 @dataclass(frozen=True, slots=True)
-class Decision:
+class CommitteeDecision:
     """A decision of the committee: date, text in French and English (equal if one is missing), and its follow-up."""
 
     date: str
@@ -60,7 +61,7 @@ class Decision:
 @stored_as(
     "Context",
     "period version status released cut_us code_version final_on next_release kind reason numbers vintages changes "
-    "decisions shown kept objectives annotations accepted delays",
+    "decisions shown kept objectives annotations accepted delays undeclared_together",
 )
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
@@ -79,13 +80,14 @@ class ReleaseContext:
     numbers: Mapping[str, int] = field(default_factory=dict)  # figure key -> number, of the version before
     vintages: tuple[ReleasedVersion, ...] = ()
     changes: tuple[Change, ...] = ()
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[CommitteeDecision, ...] = ()
     published_before: tuple[Key, ...] = ()  # cells published before: they cannot be unpublished
     hidden_before: tuple[Key, ...] = ()  # cells hidden before: they stay hidden
     objectives: tuple[Objective, ...] = ()  # as declared at publication
     annotations: tuple[Annotation, ...] = ()  # as written at publication
     accepted: str = ""  # reason for publishing although hidden cells can be derived; empty if none can
     delays: tuple[tuple[str, int, int], ...] = ()  # (edition, days allowed, days taken) of earlier editions
+    undeclared_together: bool = False  # undeclared use cases are one row; False as in editions of earlier releases
 
     def latest(self, period: str) -> ReleasedVersion | None:
         """The last version of a period published before this one."""
@@ -95,7 +97,7 @@ class ReleaseContext:
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         document = {**to_plain(self), "objectives": [objective_to_json(objective) for objective in self.objectives]}
-        return {name: value for name, value in document.items() if value or name not in ("objectives", "annotations", "accepted")}
+        return {name: value for name, value in document.items() if value or name not in _OMITTED_IF_EMPTY}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ReleaseContext:
@@ -119,7 +121,7 @@ class ReleaseContext:
                 "changes": tuple(from_plain(Change, change) for change in document["changes"]),
                 "shown": tuple((a, b, c) for a, b, c in document["shown"]),
                 "kept": tuple((a, b, c) for a, b, c in document["kept"]),
-                "decisions": tuple(from_plain(Decision, decision) for decision in document["decisions"]),
+                "decisions": tuple(from_plain(CommitteeDecision, decision) for decision in document["decisions"]),
                 "objectives": tuple(objective_from_json(objective) for objective in document.get("objectives", ())),
                 "annotations": tuple(from_plain(Annotation, annotation) for annotation in document.get("annotations", ())),
                 "delays": tuple((name, allowed, taken) for name, allowed, taken in document["delays"]),

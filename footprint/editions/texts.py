@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 from babel.dates import format_date
 from babel.lists import format_list
@@ -36,11 +37,13 @@ EMPTY_TEXT = Text("", "")
 
 
 def name_text(name: str) -> Text:
-    """A service, use case, model or site; reserved names in words."""
+    """A service, use case or model; reserved names in words."""
     if name == IDLE_NAME:
         return Text("(à vide)", "(idle)")
     if name == UNATTRIBUTED_NAME:
         return Text("(non attribué)", "(not attributed)")
+    if name == UNDECLARED:
+        return Text("(usages non déclarés)", "(undeclared uses)")
     return untranslated(name) if name else Text("(sans nom)", "(no name)")
 
 
@@ -108,7 +111,11 @@ def date_text(day: datetime.date, pattern: str = "d MMM y") -> Text:
 
 def list_names(names: list[str]) -> Text:
     """Names as a list, with the conjunction before the last."""
-    texts = [name_text(name) for name in names]
+    return list_texts([name_text(name) for name in names])
+
+
+def list_texts(texts: Sequence[Text]) -> Text:
+    """Texts as a list, with the conjunction before the last."""
     return Text(
         str(format_list([text.fr for text in texts], locale="fr")), str(format_list([text.en for text in texts], locale="en_GB"))
     )

@@ -20,7 +20,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import UJ_PER_KWH, US_PER_DAY
 from footprint.figures.coverage import CoverageIndex, build_coverage_index, coverage_state
 from footprint.figures.energy_cells import CellSource
-from footprint.figures.group_by import USE_CASE_COLUMNS, Group, Names, group_cells, query_columns
+from footprint.figures.group_by import USE_CASE_COLUMNS, Group, Names, group_cells, query_columns, select_undeclared
 from footprint.figures.metrics import GroupedMetrics
 from footprint.figures.own_traffic import is_own_row, services_not_counted
 from footprint.figures.query import COLUMNS, PLACE_COLUMNS, Query, check_bounds, check_period_count
@@ -134,6 +134,7 @@ def open_result(
         check_period_count(query.every, start_us, end_us)
         periods = split_by_period(query.every, start_us, end_us, config.timezone)
         summed = _periods_to_sum(source, periods, query)
+        query = select_undeclared(source, query, summed)
         groups, sums = group_cells(source, query, summed)
         services_and_hosts: tuple[set[str], set[str]] | None = None
         if query.where and query_columns(query) & {"service", "host", "site", *USE_CASE_COLUMNS}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
 from footprint.calendar.ranges import split_by_period
+from footprint.config.models import UNDECLARED
 from footprint.core.records import COUNT_COLUMNS
-from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, combine_codes
+from footprint.figures.cell_table import NAME_COLUMNS, CellKey, CellTable, build_table, combine_codes
 from footprint.figures.energy_cells import CellSource, gather_cells, undeclared_use_cases
 from footprint.figures.idle_redistribution import calendar_months, month_index, month_weights, redistribute_idle
 from footprint.figures.metrics import GroupedMetrics
 from footprint.figures.own_traffic import services_not_counted
 from footprint.figures.query import PLACE_COLUMNS, Query
 from footprint.figures.request_counts import CountTable, count_requests
+from footprint.figures.row_metrics import DeclaredNames
 
 USE_CASE_COLUMNS = frozenset({"use_case", "model", "charter"})  # columns that separate the use cases of a service
 Names = tuple[str, ...]
@@ -65,6 +67,9 @@ def group_cells(
     wanted = query_columns(query)
     together = query.view == "active" and not wanted & USE_CASE_COLUMNS
     cells, owner = _gather_energy(source, query, periods, wanted, together=together)
+    declared = DeclaredNames.of(source.config).use_cases
+    if query.undeclared_together:
+        cells = _merge_undeclared(cells, declared)
     groups: dict[tuple[int, Names], Group] = defaultdict(Group)
     keys, order, starts = _sort_into_groups(cells, query, owner)
     sums = GroupedMetrics(cells, order, starts, apart=bool(wanted & USE_CASE_COLUMNS)) if len(starts) else None
@@ -77,8 +82,39 @@ def group_cells(
     if together:
         _add_undeclared_use_cases(groups, source, query, periods)
     if not wanted & PLACE_COLUMNS:
-        _add_counts(groups, query, count_requests(source, periods, wanted, query.where if query.view == "active" else ()))
+        counts = count_requests(source, periods, wanted, _pushed_down(query) if query.view == "active" else ())
+        if query.undeclared_together and "use_case" in counts.names:
+            codes, texts = counts.names["use_case"]
+            counts.names["use_case"] = codes, _merged_names(texts, declared)
+        _add_counts(groups, query, counts)
     return groups, sums
+
+
+def _merged_names(texts: Sequence[str], declared: Set[str]) -> list[str]:
+    return [text if text in declared else UNDECLARED for text in texts]
+
+
+def _merge_undeclared(cells: CellTable, declared: Set[str]) -> CellTable:
+    """The same energy with undeclared use cases as one. Idle energy is redistributed before, so no other figure changes."""
+    names: dict[str, tuple[Ints, list[str]]] = {name: (codes, cells.texts) for name, codes in cells.names.items()}
+    names["use_case"] = cells.names["use_case"], _merged_names(cells.texts, declared)
+    return build_table(cells.period, names, (cells.basis, cells.bases), cells.amounts, cells.divided)
+
+
+def _pushed_down(query: Query) -> tuple[tuple[str, str], ...]:
+    """Conditions that the store can apply: it knows no use case ``(undeclared)``."""
+    if query.undeclared_together and ("use_case", UNDECLARED) in query.where:
+        return tuple(condition for condition in query.where if condition[0] != "use_case")
+    return query.where
+
+
+def select_undeclared(source: CellSource, query: Query, periods: Sequence[tuple[int, int]]) -> Query:
+    """The query with the names of all undeclared use cases in place of the condition ``(undeclared)``."""
+    if query.undeclared_together or ("use_case", UNDECLARED) not in query.where:
+        return query
+    names = [("use_case", name) for name in undeclared_use_cases(source, periods)]
+    others = [condition for condition in query.where if condition != ("use_case", UNDECLARED)]
+    return replace(query, where=(*others, *names)) if names else query
 
 
 def _names_by_group(cells: CellTable, name: str, order: Ints, bounds: Sequence[int]) -> list[set[str]]:
@@ -141,7 +177,7 @@ def _gather_energy(
     """Cells, and the requested period of each of their periods."""
     columns = {name for name in wanted if name in NAME_COLUMNS}
     if query.view == "active":
-        cells = gather_cells(source, periods, {*columns, "use_case"}, query.where, together=together)
+        cells = gather_cells(source, periods, {*columns, "use_case"}, _pushed_down(query), together=together)
         return cells, list(range(len(periods)))
     months = calendar_months(source, periods[0][0], periods[-1][1])
     pieces, owner = [], []

@@ -61,7 +61,9 @@ class BadQuery(FootprintError):
 class Query:
     """Groups, period length, time range [µs, half-open], view; ``where`` holds (group, value) pairs.
 
-    ``own_traffic``: show the requests of this server itself in its own row.
+    ``own_traffic``: show the requests of this server itself in its own row. ``undeclared_together``: show use cases that the
+    configuration does not declare as one, ``(undeclared)``, which has no other name then. As a condition ``(undeclared)`` stands
+    for all of them in any query.
     """
 
     group: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ class Query:
     where: tuple[tuple[str, str], ...] = ()
     view: str = "active"
     own_traffic: bool = False
+    undeclared_together: bool = False
 
     def __post_init__(self) -> None:
         for name in self.group:

@@ -146,7 +146,7 @@ def restore(store: Store, path: Path) -> dict[str, int]:
             if manifest["schema"] != SCHEMA_VERSION:
                 raise BackupError(
                     f"{path} is of schema {manifest['schema']}, this program has {SCHEMA_VERSION}: "
-                    "restore with the release that made it, then open the store with this one"
+                    "restore it with the release that made it, then run `footprint store upgrade` with this one"
                 )
             _require_empty(store, connection)
             counts = {}

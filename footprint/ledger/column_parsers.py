@@ -63,10 +63,7 @@ def parse_texts(column: pa.Array, name: str, errors: ColumnErrors, *, required: 
     codes, values = np.asarray(encoded.indices), pc.utf8_trim_whitespace(encoded.dictionary)
     if required:
         errors.mark(np.asarray(pc.equal(values, ""))[codes], name, "empty")
-    for code, text in enumerate(values.to_pylist()):
-        fault = _TEXT_FAULTS.get(text) or name_fault(text)
-        if fault:
-            errors.mark(codes == code, name, fault)
+    _mark_faults(codes, [_TEXT_FAULTS.get(text) or name_fault(text) for text in values.to_pylist()], name, errors)
     return values.take(encoded.indices)
 
 
@@ -103,10 +100,15 @@ def parse_instants(column: pa.Array, name: str, errors: ColumnErrors, now_us: in
 def mark_personal_names(column: pa.Array, name: str, errors: ColumnErrors, *, is_host: bool = False) -> None:
     """Reject names that may be those of people."""
     encoded = column.dictionary_encode()
-    codes = np.asarray(encoded.indices)
-    for code, text in enumerate(encoded.dictionary.to_pylist()):
-        if fault := personal_name_fault(text, is_host=is_host):
-            errors.mark(codes == code, name, fault)
+    faults = [personal_name_fault(text, is_host=is_host) for text in encoded.dictionary.to_pylist()]
+    _mark_faults(np.asarray(encoded.indices), faults, name, errors)
+
+
+def _mark_faults(codes: NDArray[Any], faults: list[str], name: str, errors: ColumnErrors) -> None:
+    """Reject the rows whose distinct value has a fault: one pass a reason, since a file may hold a faulty name a line."""
+    reasons = np.array(faults, dtype=object)
+    for reason in sorted(set(faults) - {""}):
+        errors.mark((reasons == reason)[codes], name, reason)
 
 
 def _convert_like(

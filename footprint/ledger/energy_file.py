@@ -105,6 +105,8 @@ def _parse_readings(batch: RecordBatch, last_samples: LastSamples, now_us: int, 
     time_us = column_parsers.parse_instants(batch.column("time"), "time", errors, now_us, required=True)
     host = column_parsers.parse_texts(batch.column("host"), "host", errors, required=True)
     device = column_parsers.parse_texts(batch.column("device"), "device", errors, required=True)
+    for column, name in ((host, "host"), (device, "device")):
+        column_parsers.mark_personal_names(column, name, errors, is_host=True)
     component = column_parsers.parse_texts(batch.column("component"), "component", errors, required=True)
     known = pc.is_in(component, value_set=pa.array(COMPONENTS))
     errors.mark(~np.asarray(known), "component", f"must be one of {', '.join(COMPONENTS)}")

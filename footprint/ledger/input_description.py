@@ -43,18 +43,29 @@ def describe_input(path: str) -> str:
 def _describe_text(lines: list[str]) -> str:
     if not lines:
         return "an empty file"
-    header = lines[0].strip()
+    return _describe_header(lines[0].strip()) or _describe_cells(lines)
+
+
+def _describe_header(header: str) -> str:
     if header.lower().startswith("sep="):
         return f"a spreadsheet's export whose first line names the separator ({header}); remove that line, and separate by commas"
     if header.startswith(("[", "<")):
         return "one JSON array; write one object a line" if header[0] == "[" else "HTML or XML"
     if "[W]" in header or "uuid, " in header or header.startswith("timestamp, "):
         return "the output of nvidia-smi; its columns must be time, host, device, component and power_w, without units"
+    return _describe_columns(header)
+
+
+def _describe_columns(header: str) -> str:
     for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
         if header.count(separator) > header.count(","):
             return f"columns separated by {name}; separate them by commas, with a decimal point"
     if header != header.lower() and "," in header:
         return "a header with capital letters; the names of columns are in small letters"
+    return ""
+
+
+def _describe_cells(lines: list[str]) -> str:
     cells = [line.partition(",")[0].strip().strip('"') for line in lines[1:20]]
     if cells and all(_SERIAL_DATE.fullmatch(cell) for cell in cells):
         return "dates written as serial numbers of a spreadsheet; write them as 2026-10-14T00:00:00+02:00"

@@ -124,7 +124,8 @@ def _parse_rows(
     errors.mark(~known, "status", f"must be one of {', '.join(STATUSES)}")
     ids = column_parsers.parse_texts(batch.column("id"), "id", errors, required=False)
     replica = column_parsers.parse_texts(batch.column("replica"), "replica", errors, required=False)
-    for name, column in (("service", service), ("use_case", use_case), ("model", model), ("replica", replica)):
+    names = {"service": service, "use_case": use_case, "model": model, "unit": unit, "replica": replica}
+    for name, column in names.items():
         column_parsers.mark_personal_names(column, name, errors, is_host=name == "replica")
     valid = ~errors.bad
     valid_mask = pa.array(valid)
@@ -207,16 +208,27 @@ def _fill_services(
     unnamed = np.asarray(pc.equal(service, ""))
     if not unnamed.any():
         return service
-    names, models = np.asarray(service.to_pylist(), dtype=object), np.asarray(model.to_pylist(), dtype=object)
-    for model_name in sorted(set(models[unnamed])):
-        rows = unnamed & (models == model_name)
-        serving = services_of_model(model_name) if model_name else set()
-        if len(serving) == 1:
-            names[rows] = next(iter(serving))
-            continue
-        reason = "no declared service serves the model" if model_name else "so is the model"
-        errors.mark(rows, "service", f"empty, and {'several services serve the model' if serving else reason}")
+    encoded = model.filter(pa.array(unnamed)).dictionary_encode()  # one look a model: a file may hold a new one a line
+    codes = np.asarray(encoded.indices)
+    answers = [_service_of(name, services_of_model) for name in encoded.dictionary.to_pylist()]
+    names = np.asarray(service.to_pylist(), dtype=object)
+    names[unnamed] = np.array([name for name, _ in answers], dtype=object)[codes]
+    reasons = np.array([reason for _, reason in answers], dtype=object)
+    for reason in sorted(set(reasons) - {""}):
+        rows = np.zeros(len(names), dtype=bool)
+        rows[unnamed] = (reasons == reason)[codes]
+        errors.mark(rows, "service", reason)
     return pa.array(names, pa.string())
+
+
+def _service_of(model: str, services_of_model: Callable[[str], set[str]]) -> tuple[str, str]:
+    """The only service that is declared to serve a model, or an empty name and why there is none."""
+    serving = services_of_model(model) if model else set()
+    if len(serving) == 1:
+        return next(iter(serving)), ""
+    if serving:
+        return "", "empty, and several services serve the model"
+    return "", "empty, and no declared service serves the model" if model else "empty, and so is the model"
 
 
 # Columns of the content digest; an id is not part of it, and a replica only where there is one.

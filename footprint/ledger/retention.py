@@ -91,6 +91,15 @@ RULES: tuple[RetentionRule, ...] = (
             "no name and no address; a role that one person holds points to them",
         ),
     ),
+    RetentionRule(
+        ("session",),
+        (
+            "sessions ouvertes : empreinte d’un nombre aléatoire, rôle, début et fin",
+            "open sessions: digest of a random number, role, start and end",
+        ),
+        ("jusqu’à la déconnexion, au plus 24 heures", "until sign-out, 24 hours at most"),
+        _NONE,
+    ),
     RetentionRule(("token",), ("empreintes des jetons des agents", "digests of agents’ tokens"), FOREVER, _NONE),
     RetentionRule(
         ("batch", "event", "sealed", "job", "meta", "name", "dirty_day", "compared_host", "refusal"),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from footprint.aggregation.request_logs import WASTED, request_keys
 from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.config import Config
+from footprint.config.models import UNDECLARED
 from footprint.core.estimate import Estimate
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures.engine import QueryResult, run_query
@@ -187,7 +188,12 @@ def _alternative(use_case: str, current: Row, best: Row, comparison: Comparison)
 
 
 def _is_model_row(row: Row) -> bool:
-    return row["use_case"] not in (IDLE_NAME, UNATTRIBUTED_NAME) and bool(row["model"]) and not row["model"].startswith("(")
+    """Whether a row is a model's in one use case; undeclared use cases together are no use whose models can be compared."""
+    return (
+        row["use_case"] not in (IDLE_NAME, UNATTRIBUTED_NAME, UNDECLARED)
+        and bool(row["model"])
+        and not row["model"].startswith("(")
+    )
 
 
 def _row(config: Config, row: Row, latencies_s: Any) -> Row:

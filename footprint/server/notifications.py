@@ -1,7 +1,8 @@
 """Notification channels: e-mail through SMTP with attachments, and a webhook with JSON.
 
-TLS is verified: by the authorities of the system, or by ``smtp_ca_file`` alone. Replies are bounded in size and time. Addresses come from the configuration and are stored nowhere else. A failed delivery is an error with its reason; the
-caller decides whether to retry (``footprint.server.alerts`` does, while the alert lasts).
+TLS is verified: by the authorities of the system, or by ``smtp_ca_file`` alone. Replies are bounded in size and time. Addresses
+come from the configuration and are stored nowhere else. A failed delivery is an error with its reason; the caller decides
+whether to retry (``footprint.server.alerts`` does, while the alert lasts).
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def send(rules: NotificationRules, message: Message) -> None:
                 channel(rules, message)
             except ssl.SSLCertVerificationError as error:
                 failures.append(
-                    f"{_address(target)}: its certificate is not trusted ({error.verify_message}); nothing was sent. Name a certificate"
-                    " authority of your own in [notify] smtp_ca_file"
+                    f"{_address(target)}: its certificate is not trusted ({error.verify_message}); nothing was sent. "
+                    "Name a certificate authority of your own in [notify] smtp_ca_file"
                 )
             except (OSError, smtplib.SMTPException, ValueError, FootprintError) as error:
                 failures.append(f"{_address(target)}: {type(error).__name__}: {error}")

@@ -98,7 +98,7 @@ class JobScheduler:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Stop the scheduler and its child processes, also those that run a job: it is rolled back, and due again at the start."""
+        """Stop the scheduler and its child processes, also one that runs a job: it is rolled back, and due again at the start."""
         self._is_stopping = True
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)

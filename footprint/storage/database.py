@@ -255,7 +255,7 @@ class Store:
                 _stamp(connection, SCHEMA_VERSION)
 
     def stored_revision(self) -> tuple[str, bool]:
-        """Schema version of what is stored, empty if there is no store, and whether its figures are converted; changes nothing."""
+        """Schema version of what is stored, empty without a store, and whether its figures are converted; changes nothing."""
         if self.dialect == "sqlite":
             with _untouched_sqlite(sqlite_path(self.url)) as cursor:
                 names = set() if cursor is None else {row[0] for row in cursor.execute("SELECT name FROM sqlite_master")}
@@ -279,8 +279,9 @@ class Store:
             raise too_new(revision)
         if opening is not Opening.upgrade:
             raise StoreOutdated(
-                f"the store {self.location} is of an earlier release (schema {revision}, this program needs {SCHEMA_VERSION}) and "
-                "stays as it is; `footprint store upgrade` brings it forward, after a backup, and --dry-run says what it would do"
+                f"the store {self.location} is of an earlier release (schema {revision}, this program needs {SCHEMA_VERSION}) "
+                "and stays as it is; `footprint store upgrade` brings it forward, after a backup, and --dry-run says what it "
+                "would do"
             )
         from alembic import command  # noqa: PLC0415
 

@@ -44,7 +44,7 @@ from footprint.core.samples import Channel, DevicePart, Sample
 from footprint.core.stored_forms import digest_text, to_plain
 from footprint.core.user_counts import DistinctUsers
 from footprint.editions import document as d
-from footprint.editions.release_context import Change, Decision, ReleaseContext, ReleasedVersion
+from footprint.editions.release_context import Change, CommitteeDecision, ReleaseContext, ReleasedVersion
 from footprint.editions.revision_evidence import Evidence, HostEvidence
 from footprint.editions.serialization import to_json
 from footprint.figures import Query
@@ -338,7 +338,7 @@ CONTEXT = ReleaseContext(
         ),
     ),
     (Change("late-data", 0.5, 20.0),),
-    (Decision("2026-07-02", "Décidé", "Decided", "moins", "less"),),
+    (CommitteeDecision("2026-07-02", "Décidé", "Decided", "moins", "less"),),
     (("2026-Q3", "chat", ""),),
     (("2026-Q3", "", "drafting"),),
     (

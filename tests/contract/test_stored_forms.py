@@ -50,7 +50,7 @@ def test_records_are_read_from_the_wire() -> None:
 
 def test_a_checkpoint_is_read(tmp_path: Path) -> None:
     (tmp_path / checkpoint.FILE_NAME).write_bytes(golden("checkpoint.json"))
-    logs = {"/var/log/*.json": {"/var/log/a.json": (7, 99)}}
+    logs = {"/var/log/*.json": {"/var/log/a.json": [7, 99]}}
     assert checkpoint.load(tmp_path, "boot") == ([values.METER], {"GPU-7": [values.METER]}, ["{}"], logs)
 
 

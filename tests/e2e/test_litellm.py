@@ -151,7 +151,7 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     inbox = IngestService(sqlite, facts.services_of_model)
 
     def ship() -> int:
-        result = inbox.accept("gateway", [line.encode() for line in follower.read()], 1)
+        result = inbox.accept("gateway", [line.encode() for line in follower.read()], time.time_ns() // 1000)
         assert not result.rejects
         follower.commit()
         return result.accepted

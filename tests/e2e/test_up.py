@@ -24,7 +24,7 @@ def get(address: str, token: str) -> dict[str, object]:
         return document
 
 
-def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_up_measures_itself_shows_it_and_leaves_nothing_behind(tmp_path: Path) -> None:  # noqa: PLR0915 - one visit
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     environment = os.environ | {"FOOTPRINT_SERVER__PORT": str(port)}

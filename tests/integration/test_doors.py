@@ -94,6 +94,7 @@ CASES = [
         (TIME_COLUMNS, PERIODS if door == "users" else TIMES),
         (NAME_COLUMNS, NAMES),
         (PERSONAL_COLUMNS, PEOPLE),
+        ({"host", "device"}, [*PEOPLE[:2], PEOPLE[3]]),  # a machine may be named by an opaque id
     )
     for column in sorted(columns & row.keys() - ({"host"} if door.startswith("wire") else set()))  # there it is the token's
     for value in values

@@ -28,7 +28,7 @@ FIRST, LATER = instant("2026-10-12"), instant("2026-10-20")
 
 
 def test_a_corrected_edition_supersedes_one_with_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tests.support.quarters as quarters
+    from tests.support import quarters
 
     uses = {"chat": (("drafting", 5), ("search", 3), (PERSON, 2)), "code": (("coding", 4),)}
     counts = {("chat", "drafting"): 40, ("chat", "search"): 30, ("chat", PERSON): 12, ("code", "coding"): 25}

@@ -59,7 +59,7 @@ def kept(store: Store, tmp_path: Path) -> Iterator[tuple[Store, Config]]:
     compact(store, facts.timezone, NOW_US)
     write_access(store, NOW_US, "officer", "GET", "/use-cases", f"name={STAND_IN.replace(' ', '%20')}", [f"use_case={STAND_IN}"])
     update_mirror(store, facts)
-    yield store, facts
+    return store, facts
 
 
 def rename(store: Store, facts: Config, new: str = NEW) -> name_replacement.ReplacementSummary:

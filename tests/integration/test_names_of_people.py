@@ -21,15 +21,77 @@ from tests.support.contract_files import CONFIG, DAY_S, config
 from tests.unit.footprint.core.test_log_formats import ROWS
 
 # Fields in which the programs of the shipped maps, or a proxy before them, name a person, a key or a client.
-PERSONAL_FIELDS = """
-    user user_id user_name username user_email email mail login owner created_by author end_user end_user_id customer customer_id
-    key key_name key_alias api_key api_key_alias token token_name token_id token_alias hashed_token api_key_hash
-    user_api_key user_api_key_alias user_api_key_hash user_api_key_user_id user_api_key_user_email user_api_key_end_user_id
-    user_alias user_api_key_user_alias requester_ip_address remote_addr remote_user client client_ip client_address ip x-forwarded-for
-    x_forwarded_for downstream_remote_address http_user_agent user_agent user-agent agent session session_id chat_id folder
-    enduser.id user.id user.email client.address gen_ai.user service.instance.user
-    user-api-key label:user label:owner pod account sub preferred_username given_name name full_name authorization
-""".split()
+PERSONAL_FIELDS = [
+    "user",
+    "user_id",
+    "user_name",
+    "username",
+    "user_email",
+    "email",
+    "mail",
+    "login",
+    "owner",
+    "created_by",
+    "author",
+    "end_user",
+    "end_user_id",
+    "customer",
+    "customer_id",
+    "key",
+    "key_name",
+    "key_alias",
+    "api_key",
+    "api_key_alias",
+    "token",
+    "token_name",
+    "token_id",
+    "token_alias",
+    "hashed_token",
+    "api_key_hash",
+    "user_api_key",
+    "user_api_key_alias",
+    "user_api_key_hash",
+    "user_api_key_user_id",
+    "user_api_key_user_email",
+    "user_api_key_end_user_id",
+    "user_alias",
+    "user_api_key_user_alias",
+    "requester_ip_address",
+    "remote_addr",
+    "remote_user",
+    "client",
+    "client_ip",
+    "client_address",
+    "ip",
+    "x-forwarded-for",
+    "x_forwarded_for",
+    "downstream_remote_address",
+    "http_user_agent",
+    "user_agent",
+    "user-agent",
+    "agent",
+    "session",
+    "session_id",
+    "chat_id",
+    "folder",
+    "enduser.id",
+    "user.id",
+    "user.email",
+    "client.address",
+    "gen_ai.user",
+    "service.instance.user",
+    "user-api-key",
+    "label:user",
+    "label:owner",
+    "pod",
+    "account",
+    "sub",
+    "preferred_username",
+    "given_name",
+    "name",
+    "full_name",
+    "authorization",
+]
 NESTED = ("metadata", "requester_metadata", "spend_logs_metadata", "requester_custom_headers", "meta", "attributes", "resource")
 # What people write where a use case belongs.
 ADDRESSES = (

@@ -66,7 +66,7 @@ def webhook(url: str, _store: Store, _folder: Path) -> None:
     send(NotificationRules(webhook=f"{url}/{SECRET}"), Message("test", "subject", "text", "now"))
 
 
-def sign_in(url: str, _store: Store, folder: Path) -> None:
+def sign_in(url: str, store: Store, folder: Path) -> None:
     secret = folder / "secret"
     secret.write_text(SECRET)
     secret.chmod(0o600)
@@ -74,7 +74,7 @@ def sign_in(url: str, _store: Store, folder: Path) -> None:
         mode="oidc", address="http://127.0.0.1", issuer=url, client_id="footprint", client_secret_file=str(secret)
     )
     app = FastAPI()
-    app.include_router(oidc.router(rules, lambda: 0))
+    app.include_router(oidc.router(rules, store, lambda: 0))
     app.add_middleware(SessionMiddleware, secret_key="k")
     with TestClient(app, base_url="http://127.0.0.1", follow_redirects=False) as client:
         answer = client.get("/auth/login")
@@ -237,10 +237,17 @@ WRONG = [
 def test_an_answer_of_another_form_is_an_error_with_a_reason(door: str, store: Store, tmp_path: Path) -> None:
     for body in WRONG:
         with hostile(body) as (address, _):
-            try:
-                DOORS[door](address, store, tmp_path)
-            except FootprintError as error:
-                assert 5 < len(str(error)) < 500, body[:80]
+            message = message_of(DOORS[door], address, store, tmp_path)
+            assert message is None or 5 < len(message) < 500, body[:80]
+
+
+def message_of(door: Callable[..., object], *arguments: object) -> str | None:
+    """Message of the error that a door raises; None if it takes the answer."""
+    try:
+        door(*arguments)
+    except FootprintError as error:
+        return str(error)
+    return None
 
 
 @contextmanager
@@ -273,7 +280,7 @@ def test_a_self_signed_certificate_is_refused_before_anything_is_sent(door: str,
 
 @pytest.mark.parametrize("door", BEARS_SECRET)
 def test_a_secret_never_goes_over_http_to_another_machine(door: str, store: Store, tmp_path: Path) -> None:
-    with pytest.raises(FootprintError, match="https|sign-in provider"):
+    with pytest.raises(FootprintError, match=r"https|sign-in provider"):
         DOORS[door]("http://192.0.2.1:9", store, tmp_path)
 
 

@@ -10,7 +10,7 @@ from footprint.editions.document import Chart, Column, Figure, Paragraphs, Ref, 
 from footprint.editions.edition_data import DeviceSeconds, EditionData
 from footprint.editions.figure_registry import MIN_UNFLAGGED_COVERAGE, FigureRegistry
 from footprint.editions.sections.building_blocks import source_line
-from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, name_text, tr
+from footprint.editions.texts import EMPTY_TEXT, date_text, join_texts, name_text, tr, untranslated
 
 Part = Literal["A", "B", "C", "D", "missing"]
 PARTS: tuple[tuple[Part, str, Text], ...] = (
@@ -89,7 +89,7 @@ def _share(registry: FigureRegistry, name: str, label: Text, part: float, device
 
 def _row(registry: FigureRegistry, site: str, seconds: DeviceSeconds) -> TableRow:
     ids = [_share(registry, name, label, _seconds_of(seconds, look), seconds, site) for look, name, label in PARTS]
-    return TableRow((name_text(site), *(Ref(identity, "value") for identity in ids)))
+    return TableRow((untranslated(site) if site else name_text(site), *(Ref(identity, "value") for identity in ids)))
 
 
 def _flag_note(data: EditionData) -> Text:

@@ -9,7 +9,7 @@ from footprint.editions.edition_data import MAX_RANKED_USE_CASES, RESERVED_NAMES
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, PER_REQUESTS, REQUESTS, Measure
 from footprint.editions.sections.building_blocks import figure_cell, label_with_unit, source_line
-from footprint.editions.texts import EMPTY_TEXT, charter_text, list_names, name_text, number_word, tr
+from footprint.editions.texts import EMPTY_TEXT, charter_text, list_texts, name_text, number_word, tr
 
 MEASURES = (REQUESTS, ENERGY, PER_REQUESTS, LOCATION)
 _PARTS = ((2 / 3, ("des deux tiers", "two thirds")), (1 / 2, ("de la moitié", "half")))
@@ -171,7 +171,7 @@ def _title(data: EditionData, ranked: list[str]) -> Text:
 def _alternative(registry: FigureRegistry, bars: list[Bar]) -> Text:
     visible = [bar for bar in bars if bar.look == "use" and registry[bar.figure].value is not None]
     hidden = sum(registry[bar.figure].value is None for bar in bars)
-    names = list_names([bar.label.en for bar in visible[:3]])
+    names = list_texts([bar.label for bar in visible[:3]])
     fr = f"Par énergie décroissante : {names.fr}." if visible else "Aucun usage publié."
     en = f"By energy, largest first: {names.en}." if visible else "No use published."
     if hidden:

@@ -520,3 +520,60 @@ def test_reading_a_broken_file_by_hand_ends_with_a_sentence(tmp_path: Path) -> N
         assert done.returncode == 1
         assert name in done.stderr or "gzip" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_log_that_came_and_was_rotated_between_two_looks_is_read(tmp_path: Path) -> None:
+    """Logrotate with ``nocreate``: for a time there is no file of the pattern."""
+    log = tmp_path / "requests.jsonl"
+    log.write_text("a\n")
+    reader = Reader(tmp_path, str(log))
+    assert reader.look() == ["a"]
+    log.rename(tmp_path / "requests.jsonl.1")
+    assert reader.look() == []
+    (tmp_path / "requests.jsonl.1").rename(tmp_path / "requests.jsonl.2")
+    (tmp_path / "requests.jsonl.1").write_text("b\n")
+    assert reader.look() == ["b"]
+    assert reader.look() == []
+    assert reader.logs.gaps == 0
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_log_that_was_read_but_not_stored_is_found_after_its_rotation(comes_back: bool, tmp_path: Path) -> None:
+    log = tmp_path / "requests.jsonl"
+    log.write_text("a\n")
+    reader = Reader(tmp_path, str(log))
+    assert reader.look() == ["a"]
+    log.rename(tmp_path / "requests.jsonl.1")
+    assert reader.look() == []
+    log.write_text("b\n")
+    assert reader.look(is_stored=False) == ["b"]
+    (tmp_path / "requests.jsonl.1").rename(tmp_path / "requests.jsonl.2")
+    log.rename(tmp_path / "requests.jsonl.1")
+    if comes_back:
+        log.write_text("c\n")
+    assert sorted(reader.look()) == (["b", "c"] if comes_back else ["b"])
+    assert reader.logs.gaps == 0
+
+
+def test_an_archive_that_is_not_read_counts_as_lost_unless_its_lines_were_read(tmp_path: Path) -> None:
+    zstd = b"\x28\xb5\x2f\xfd"
+    log = tmp_path / "requests.jsonl"
+    (tmp_path / "requests.jsonl.7.zst").write_bytes(zstd + b"before the first look")
+    gateway = Gateway(log)
+    reader = Reader(tmp_path, str(log))
+    reader.look()
+    gateway.write(3)
+    log.unlink()  # as zstd --rm does; the open descriptor holds its lines
+    (tmp_path / "requests.jsonl.1.zst").write_bytes(zstd + b"one")
+    gateway.reopen()
+    assert len(reader.look()) == 3
+    assert reader.logs.gaps == 0
+    log.unlink()
+    (tmp_path / "requests.jsonl.1.zst").rename(tmp_path / "requests.jsonl.3.zst")
+    (tmp_path / "requests.jsonl.2.zst").write_bytes(zstd + b"two")
+    (tmp_path / "requests.jsonl.1.zst").write_bytes(zstd + b"three: of a file that was never seen")
+    gateway.reopen()
+    reader.look()
+    assert reader.logs.gaps == 1
+    reader.look()
+    assert reader.logs.gaps == 1

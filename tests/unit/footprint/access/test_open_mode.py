@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from dashboards.app import mount
 from footprint.access.agent_tokens import add_token
-from footprint.access.open_mode import is_loopback_host, token_file
+from footprint.access.open_mode import is_loopback_host, load_token, token_file
 from footprint.api import create_api
 from footprint.cli.app import status_of
 from footprint.config import Config
@@ -161,6 +161,8 @@ CROSS_SITE = [
     {"Origin": "http://localhost:8050"},
     {"Origin": "null"},
     {"Origin": ""},
+    {"Origin": "http://["},
+    {"Origin": "http://a]b"},
 ]
 
 
@@ -236,6 +238,9 @@ def test_the_link_is_printed_on_request_and_never_into_a_pipe_by_itself(
     assert status_of(["access", "link", "--config", str(file)]) == 2
     refused = capsys.readouterr()
     assert (refused.out, "--show" in refused.err) == ("", True)
+    assert status_of(["access", "link", "--show", "--config", str(file)]) == 3
+    assert "first start" in capsys.readouterr().err
+    load_token(tmp_path / "office.db.access-token")
     assert status_of(["access", "link", "--show", "--config", str(file)]) == 0
     token = (tmp_path / "office.db.access-token").read_text().strip()
     assert capsys.readouterr().out == f"http://127.0.0.1:8061/?token={token}\n"

@@ -36,6 +36,7 @@ BRING_DATA = {
     "token add",
 }
 NEED_NO_STORE = {
+    "access link",
     "bench-model compare",
     "bench-model import",
     "bench-model list",
@@ -76,6 +77,7 @@ ARGUMENTS = {
     "names": "x",
 }
 OPTIONS = {
+    "access link": ["--show"],
     "ledger rename-use-case": ["--reason", "r"],
     "report withdraw": ["--replace", "x", "--with", "y", "--reason", "r"],
     "what-if": ["--pue", "1.2"],

@@ -105,6 +105,10 @@ PERSONAL_NAMES = [
     "Alice Martin <alice.martin@example.org>",
     "mailto:alice@example.co.uk",
     "alice%40example.org",
+    "alice%2540example.org",
+    "alice@10.0.0.5",
+    "ssh alice@192.168.1.20:22",
+    "alice@[2001:db8::1]",
     "alice\uff20example.org",
     "élodie@insée.fr",
     "sk-abcdef1234567890",
@@ -124,6 +128,13 @@ PERSONAL_NAMES = [
 @pytest.mark.parametrize("name", PERSONAL_NAMES)
 def test_addresses_and_keys_are_told(name: str) -> None:
     assert limits.personal_name_fault(name).startswith("looks like")
+
+
+@pytest.mark.parametrize("part", ["a", "a.", "x@a.", "a@", "sk-", "eyJ", "aB3", "://:", "-a1", "9"])
+def test_a_text_longer_than_any_name_is_refused_without_a_search(part: str) -> None:
+    """A search of these takes hours: a client of a model may send a header of a megabyte."""
+    assert limits.personal_name_fault(part * 1_000_000) == limits.name_fault(part * 1_000_000) != ""
+    assert limits.personal_name_fault(part * 300, is_host=True)
 
 
 def test_most_generated_tokens_are_told() -> None:

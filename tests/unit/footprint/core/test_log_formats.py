@@ -1,5 +1,6 @@
 """Other programs' logs: every shipped map on a row as that program writes it, hostile rows, and nothing personal kept."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -13,10 +14,10 @@ import pytest
 
 from collectors.checkpoint import load, save
 from collectors.config import Gateway
-from collectors.gateways.litellm import row_of
+from collectors.gateways.litellm import Footprint, replica_of, row_of
 from collectors.log_tailer import LogTailer
 from collectors.rotated_logs import MAX_LINE_BYTES
-from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps
+from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps, value_at
 from footprint.core.records import RequestRecord, from_line
 from footprint.ledger.importers import import_mapped_log
 from footprint.storage.database import Store
@@ -505,3 +506,42 @@ def test_maps_read_the_host_that_served_a_request(name: str, field: str, value: 
 ])  # fmt: skip
 def test_the_callback_writes_the_host_of_the_deployment(payload: dict[str, Any], replica: str | None) -> None:
     assert row_of({"startTime": AT, "endTime": AT + 1, **payload}).get("replica") == replica
+
+
+@pytest.mark.parametrize("name", shipped_maps())
+@pytest.mark.parametrize("part", ["a", "a.", "9", "x@a.", "://:", "sk-"])
+def test_long_texts_from_clients_are_not_searched(name: str, part: str) -> None:
+    """A header of a client in a log: a search of such a text took an hour, and the agent measured nothing meanwhile."""
+    text = part * 200_000
+    field_map = load_map(name)
+    document: dict[str, Any] = {}
+    paths = [path for field in (*field_map.fields.values(), *field_map.use_case) for path in field.paths]
+    for path in paths:
+        inner = document
+        for key in path[:-1]:
+            inner = inner.setdefault(key, {}) if isinstance(inner.get(key, {}), dict) else {}
+        inner[path[-1]] = text
+    for field in field_map.fields.values():
+        if field.match is not None:
+            assert value_at(field, document) is None
+    row = map_request(dataclasses.replace(field_map, conditions=()), document)
+    assert row is None or row["use_case"] == ""
+
+
+@pytest.mark.parametrize("api_base", ["http://[", "http://a]b", 5, None, ""])
+def test_an_address_that_is_none_loses_no_request_of_litellm(api_base: Any) -> None:
+    assert replica_of({"api_base": api_base, "model_id": "d1"}) == "d1"
+
+
+def test_half_a_surrogate_pair_loses_no_request_of_litellm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOOTPRINT_REQUESTS", str(tmp_path / "requests.jsonl"))
+    payload = {
+        "litellm_call_id": "1",
+        "startTime": 1_790_000_000.0,
+        "endTime": 1_790_000_001.0,
+        "model": "m",
+        "model_group": "\ud800",
+    }
+    Footprint().append({"standard_logging_object": payload})
+    [line] = (tmp_path / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["id"] == "1"

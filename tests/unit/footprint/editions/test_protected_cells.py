@@ -26,6 +26,15 @@ devices = ["a/gpu:0"]
 [[service]]
 name = "code"
 devices = ["a/gpu:1"]
+[[use_case]]
+name = "drafting"
+charter = "authorised"
+[[use_case]]
+name = "search"
+charter = "authorised"
+[[use_case]]
+name = "secrets"
+charter = "proscribed"
 """)
 S = 1_000_000
 START, END = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (7, 10))

@@ -108,5 +108,5 @@ def test_no_quarter_from_before_the_first_datum_is_late(sqlite: Store) -> None:
     config = parse_config("")
     now_us = instant("2026-11-29")
     assert {row["period"] for row in calendar_of_store(sqlite, config, [], now_us)} == {"2026-Q4", "2027-Q1"}
-    first = [row["period"] for row in release_rows(config, [], now_us, instant("2026-09-30"))][0]
+    first = next(row["period"] for row in release_rows(config, [], now_us, instant("2026-09-30")))
     assert first == "2026-Q3"

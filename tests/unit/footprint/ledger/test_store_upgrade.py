@@ -59,7 +59,8 @@ def test_a_store_that_a_server_of_an_earlier_release_has_open_is_refused(address
 def test_servers_share_the_lock_that_an_upgrade_needs_alone(address: str) -> None:
     first, second = Store(address), Store(address)
     with first.exclusive_lock(SERVER_LOCK, shared=True) as one, second.exclusive_lock(SERVER_LOCK, shared=True) as two:
-        assert one and two
+        assert one
+        assert two
         with Store(address).exclusive_lock(SERVER_LOCK) as alone:
             assert not alone
         assert first.is_locked(SERVER_LOCK) or address.startswith("sqlite")

@@ -124,6 +124,7 @@ def test_an_empty_store_has_nothing_to_verify(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "footprint.toml").write_text(CONFIG)
+    Store(f"sqlite:///{tmp_path / 'footprint.db'}").close()
     assert status_of(["ledger", "seal"]) == 0  # writes a head of no chain
     assert status_of(["ledger", "verify"]) == 7
     (tmp_path / "empty").mkdir()

@@ -162,7 +162,7 @@ def test_without_tls_on_offer_nothing_is_sent(tmp_path: Path) -> None:
 
 def test_a_certificate_file_or_a_password_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with mail_server(tmp_path, "127.0.0.1", "tls") as (server, _):
-        with pytest.raises(NotDelivered, match="smtp_ca_file .*absent.pem"):
+        with pytest.raises(NotDelivered, match=r"smtp_ca_file .*absent\.pem"):
             send(rules(server, tmp_path, "tls", tmp_path / "absent.pem"), message())
         empty = tmp_path / "empty.pem"
         empty.write_text("")
