@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,11 +18,14 @@ import pytest
 import collectors.gateways.litellm
 from collectors.config import Gateway
 from collectors.log_tailer import LogTailer
+from footprint.aggregation.aggregate import aggregate
 from footprint.config import Config
+from footprint.figures import Query, run_query
+from footprint.impact.factor_book import shipped_book
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
-from tests.support.contract_files import compute, config, query_rows
+from tests.support.contract_files import config
 from tests.support.processes import free_port
 
 PROXY = Path(__file__).resolve().parents[2] / ".venv-litellm" / "bin" / "litellm"
@@ -119,6 +123,13 @@ def lines_of(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def rows_now(store: Store, facts: Config, group: str) -> list[dict[str, Any]]:
+    """Rows by a column, computed now: the requests are of today."""
+    now_us = time.time_ns() // 1000
+    aggregate(store, facts, shipped_book(), now_us)
+    return run_query(store, facts, Query(group=(group,)), now_us).rows
+
+
 def check_counters(
     facts: Config, server: str, begun_us: int, sent: list[tuple[str, str, str]], rows: list[dict[str, object]], folder: Path
 ) -> None:
@@ -128,8 +139,7 @@ def check_counters(
     result = import_gateway_counters(other, facts, server, begun_us, now_us, now_us)
     assert result.accepted
     assert not result.rejects
-    compute(other, facts)
-    counted = {row["model"]: row for row in query_rows(other, facts, group=("model",))}
+    counted = {row["model"]: row for row in rows_now(other, facts, "model")}
     for model in ("small", "large", "broken"):
         tokens = [int(str(row.get("output_tokens") or 0)) for row in rows if row["model"] == model]
         # Abandoned requests may be in either source or in both.
@@ -184,8 +194,7 @@ def test_every_request_through_a_real_proxy_is_in_the_ledger_once(sqlite: Store,
     assert {row["status"] for row in rows if row["model"] == "broken"} == {"error"}
     answered = [row for row in rows if row["status"] == "ok"]
     assert {row["model"] for row in answered if row["output_tokens"]} == {"small", "large"}
-    compute(sqlite, facts)
-    figures = {row["use_case"]: row for row in query_rows(sqlite, facts, group=("use_case",)) if row["use_case"] in USE_CASES}
+    figures = {row["use_case"]: row for row in rows_now(sqlite, facts, "use_case") if row["use_case"] in USE_CASES}
     for use_case in USE_CASES:
         use_case_rows = [row for row in rows if row["use_case"] == use_case]
         assert figures[use_case]["requests"] == len(use_case_rows)
