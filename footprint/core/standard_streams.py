@@ -18,4 +18,4 @@ def open_missing_streams() -> None:
             os.dup2(null, descriptor)
             os.close(null)
         os.set_inheritable(descriptor, True)
-        setattr(sys, name, open(descriptor, mode, encoding="utf-8", errors="replace"))  # noqa: SIM115, PTH123 - for the whole program
+        setattr(sys, name, open(descriptor, mode, encoding="utf-8", errors="replace"))  # noqa: SIM115 - for the whole program

@@ -189,7 +189,8 @@ def _used_factors(book: FactorBook, current: IndicatorRow) -> Iterable[Any]:
 def _model_comparisons(queries: EditionQueries, start: int, end: int) -> Iterable[Mapping[str, Any]]:
     """Compare, for use cases that several models serve, the most used model with the one that needs least energy a request.
 
-    Undeclared use cases, which may be one row, are not one use. Equal conditions only: sides with different machines, methods or token mixes are not compared.
+    Undeclared use cases, which may be one row, are not one use. Equal conditions only: sides with different machines, methods or
+    token mixes are not compared.
     """
     sides: dict[str, dict[str, ComparisonSide]] = {}
     queries.query_count += 1
