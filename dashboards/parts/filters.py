@@ -16,7 +16,7 @@ from footprint.core.timestamps import to_datetime
 from footprint.core.units import US_PER_DAY
 from footprint.editions.repository import Release
 from footprint.editions.texts import short_period
-from footprint.figures.query import PLACE_COLUMNS
+from footprint.figures.query import PLACE_COLUMNS, BadQuery
 
 MENU_QUARTERS, MENU_MONTHS = 4, 3  # past periods in the menu; months only for roles that see completed periods only
 
@@ -144,7 +144,10 @@ def _format_day(context: PageContext, at_us: int | None, *, last: bool = False) 
 
 def find_edition(context: PageContext) -> Release | None:
     """Newest edition of exactly the period shown, however the URL names it; None if there is none."""
-    begin, end = context.view.bounds(context.config, context.now_us)
+    try:
+        begin, end = context.view.bounds(context.config, context.now_us)
+    except BadQuery:  # no period can have such bounds, as the cards say
+        return None
     if begin is None or end is None:
         return None
     zone = context.config.timezone

@@ -21,8 +21,8 @@ _FORMULA = re.compile(
     "[\t\r\n]|[\\s\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb\u200b-\u200f\u2060\ufeff\0-\x1f\x7f-\x9f]*[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"
 )
 # A quantity with its unit, interval and flags, such as "+0.6 % [+0.4 to +0.7] [u]": without operators nothing can run.
-_QUANTITY = r"[+\-\u2212]?\s?\d[\d\s.,]*(?:[eE][+-]?\d+)?\s?[%\w/²³₂·\s]{0,60}"
-_BRACKET = rf"\[(?:[a-z]|{_QUANTITY}(?:[;–]\s?{_QUANTITY}|(?<=\s)[+\-\u2212]\d[\d\s.,]*%?)?)\]\s?"
+_QUANTITY = r"[+\-\u2212]?\s?\d[\d\s.,]*(?:[eE][+-]?\d+)?\s?[%\w/²³₂·\s]{0,60}?"
+_BRACKET = rf"\[(?:[a-z]|{_QUANTITY}(?:(?:;|–|to|à)\s?{_QUANTITY})?)\]\s?"
 _NUMBER = re.compile(rf"{_QUANTITY}(?:{_BRACKET}){{0,4}}\w{{0,20}}")
 
 

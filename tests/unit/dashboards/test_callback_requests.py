@@ -129,7 +129,10 @@ def test_no_address_is_a_server_error(search: str, reader: Reader) -> None:
     for path in ("/", "/use-cases", "/compare", "/quality", "/explain", "/readings", "/hosts", "/editions"):
         assert reader("officer").get(f"{path}{search}").status_code == 200
         for body in (shell_request(path, search), card_request("head", path + search), poll_request(path + search)):
-            assert reader("officer").post(PATH, json=body).status_code in (200, 204), path
+            assert reader("officer").post(PATH, json=body).status_code in (200, 204), (
+                path,
+                reader("officer").post(PATH, json=body).text,
+            )
 
 
 def test_a_body_above_the_limit_is_refused_unread(reader: Reader) -> None:

@@ -19,6 +19,7 @@ from collectors.log_tailer import LogTailer
 from collectors.rotated_logs import MAX_LINE_BYTES
 from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps, value_at
 from footprint.core.records import RequestRecord, from_line
+from footprint.core.timestamps import now_us
 from footprint.ledger.importers import import_mapped_log
 from footprint.storage.database import Store
 from tests.support.agents import make_agent
@@ -263,10 +264,10 @@ def test_a_declared_gateway_takes_over_the_service_and_the_rules(sqlite: Store, 
 def test_recorded_payloads_of_a_proxy_import_whole_and_the_callback_says_the_same(sqlite: Store, tmp_path: Path) -> None:
     payloads = [json.loads(line) for line in gzip.open(RECORDED)]
     facts = config('[[service]]\nname = "small"\nmodel = "mock-small"\n[[service]]\nname = "large"\nmodel = "mock-large"\n')
-    done = import_mapped_log(sqlite, facts, str(RECORDED), load_map("litellm"), NOW_US)
+    done = import_mapped_log(sqlite, facts, str(RECORDED), load_map("litellm"), now_us())
     assert (done.accepted, len(done.rejects)) == (len(payloads), 0)
     (tmp_path / "requests.jsonl").write_text("".join(json.dumps(row_of(payload)) + "\n" for payload in payloads))
-    again = import_mapped_log(sqlite, facts, str(tmp_path / "requests.jsonl"), load_map("footprint"), NOW_US)
+    again = import_mapped_log(sqlite, facts, str(tmp_path / "requests.jsonl"), load_map("footprint"), now_us())
     assert (again.accepted, again.duplicates) == (0, len(payloads))
     assert not any(str(payload["messages"][0]["content"]) in (tmp_path / "requests.jsonl").read_text() for payload in payloads)
 
