@@ -34,7 +34,10 @@ def test_a_corrected_edition_supersedes_one_with_a_name(tmp_path: Path, monkeypa
     counts = {("chat", "drafting"): 40, ("chat", "search"): 30, ("chat", PERSON): 12, ("code", "coding"): 25}
     monkeypatch.setattr(quarters, "USES", uses)
     monkeypatch.setattr(quarters, "USERS", counts)
-    config, store = organisation(tmp_path, "2026-08-25", "2026-10-03", CONFIG.replace('name = "translation"', f'name = "{NEW}"'))
+    declared = (
+        CONFIG.replace('name = "translation"', f'name = "{NEW}"') + f'\n[[use_case]]\nname = "{PERSON}"\n'
+    )  # else not printed
+    config, store = organisation(tmp_path, "2026-08-25", "2026-10-03", declared)
     first = publish_edition(store, config, "2026-09", FIRST)
     assert editions_with_name(store, PERSON) == [first.name]
     replace_use_case(store, config, ObjectStore(config.sealed_url()), PERSON, NEW, "a person", LATER)
