@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def facts_of(folder: Path) -> Config:
 
 
 @pytest.fixture
-def kept(store: Store, tmp_path: Path) -> Iterator[tuple[Store, Config]]:
+def office(store: Store, tmp_path: Path) -> tuple[Store, Config]:
     """A computed ledger of three days with sealed, retired and open parts, in which a person's name is a use case."""
     facts = facts_of(tmp_path)
     import_all(store, tmp_path / "in", requests=[line.replace("drafting", STAND_IN) for line in REQUESTS])
@@ -100,8 +99,8 @@ def leaks(store: Store, folder: Path) -> list[str]:
     return places
 
 
-def test_a_name_is_replaced_everywhere_and_nothing_else_changes(kept: tuple[Store, Config], tmp_path: Path) -> None:
-    store, facts = kept
+def test_a_name_is_replaced_everywhere_and_nothing_else_changes(office: tuple[Store, Config], tmp_path: Path) -> None:
+    store, facts = office
     before = figures(store, facts, NEW)
     assert leaks(store, tmp_path)
     with store.read() as connection:
@@ -142,8 +141,8 @@ def _sums(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"use_case": name, "requests": count} for name, count in sums.items()]
 
 
-def test_an_existing_use_case_takes_the_figures_in(kept: tuple[Store, Config], tmp_path: Path) -> None:
-    store, facts = kept
+def test_an_existing_use_case_takes_the_figures_in(office: tuple[Store, Config], tmp_path: Path) -> None:
+    store, facts = office
     before = {row["use_case"]: row for row in query_rows(store, facts, group=("use_case",))}
     total = query_rows(store, facts)
     done = rename(store, facts, "coding")
@@ -224,8 +223,8 @@ def test_what_cannot_be_replaced_is_refused(old: str, new: str, reason: str, mes
         replace_use_case(sqlite, facts_of(tmp_path), ObjectStore(str(tmp_path / "sealed")), old, new, reason, NOW_US)
 
 
-def test_changed_figures_are_not_given_a_new_digest(kept: tuple[Store, Config]) -> None:
-    store, facts = kept
+def test_changed_figures_are_not_given_a_new_digest(office: tuple[Store, Config]) -> None:
+    store, facts = office
     with store.begin() as connection:
         connection.execute(table(schema.Shard).update().where(table(schema.Shard).c.digest != "").values(digest="0" * 32))
     with pytest.raises(NameNotReplaced, match="not those that were computed"):
