@@ -190,7 +190,9 @@ def states_from_values(values: Mapping[str, int]) -> dict[str, tuple[SensorState
 
 def _from_fields(fields: Mapping[str, int], at_us: int) -> SensorVerdict:
     verdict, witness, reason = (fields.get(name, 0) for name in ("verdict", "witness", "reason"))
-    numbers = {name: fields.get(name, 0) for name in ("judged_uj", "low_uj", "high_uj", "window_us", "doubt_uj", "doubt_since_us")}
+    numbers = {
+        name: fields.get(name, 0) for name in ("judged_uj", "low_uj", "high_uj", "window_us", "doubt_uj", "doubt_since_us")
+    }
     return SensorVerdict(
         at_us,
         Verdict(verdict) if verdict in set(Verdict) else Verdict.DISAGREES,
