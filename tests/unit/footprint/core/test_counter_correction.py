@@ -434,9 +434,7 @@ def test_a_setting_bounds_nothing(component: str, low_w: int, high_w: int, is_co
     raw, samples = 10**10, []
     for second, watts in enumerate([low_w] * 20 + [high_w] * 20):
         raw += watts * S
-        samples.append(
-            counter(channel, second, raw) if is_counter else Sample(channel, second * S, second * S, None, watts * S)
-        )
+        samples.append(counter(channel, second, raw) if is_counter else Sample(channel, second * S, second * S, None, watts * S))
     meter, closed = follow(start_meter(samples[0], "b"), *samples[1:])
     assert not closed
     assert meter.suspect is None
