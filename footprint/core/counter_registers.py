@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from footprint.core.limits import REFRESH_US
@@ -24,6 +25,7 @@ MAX_FALLS = 50
 MIN_FALLS = 3  # by which a known range is ruled out
 NEIGHBOURS = 5  # spans on each side whose power bears out an interval
 GAP_PERIODS = 3
+MAX_SPANS = 20  # by which the usual period of samples is known
 _SLACK_UW = 10 * UW_PER_W
 MIN_CHECKS = 10  # samples by which two series are known for readings of one counter
 MIN_RISE_UJ = 100 * UJ_PER_J
@@ -49,10 +51,14 @@ def start_counter(raw_uj: int, at_us: int) -> CorrectedCounter:
 
 @dataclass(frozen=True, slots=True)
 class PowerAround:
-    """Lowest and highest power [µW] of the spans around an interval, None if there are none; and whether it is a gap."""
+    """Power [µW] of the spans around an interval: lowest, highest, and mean of those next to it; None if there are none.
+
+    ``is_gap``: the interval is longer than usual.
+    """
 
     low_uw: int | None = None
     high_uw: int | None = None
+    near_uw: int | None = None
     is_gap: bool = False
 
     def bears_out(self, energy_uj: int, elapsed_us: int) -> bool:
@@ -77,10 +83,10 @@ class _Fall:
 
     @property
     def range_uj(self) -> int | None:
-        """Range that the mean power around the fall gives."""
-        if self.around.low_uw is None or self.around.high_uw is None:
+        """Range that the power next to the fall gives."""
+        if self.around.near_uw is None:
             return None
-        return self.drop_uj + (self.around.low_uw + self.around.high_uw) * self.elapsed_us // (2 * PJ_PER_UJ)
+        return self.drop_uj + self.around.near_uw * self.elapsed_us // PJ_PER_UJ
 
 
 @dataclass(slots=True)
@@ -156,12 +162,15 @@ class CounterCorrection:
     unseen_wraps: int = 0  # intervals in which the register may have wrapped unseen
     unexplained_falls: int = 0
     _recent_uw: list[int] = field(default_factory=list)
+    _spans_us: list[int] = field(default_factory=list)
 
     def correct(self, times_us: Sequence[int], raw_uj: Sequence[int]) -> list[CorrectedCounter]:
-        """Corrected states at consecutive samples later than the last one."""
+        """Corrected states at consecutive samples; those not later than the last one give none."""
         first = [] if self.state is None else [self.state]
-        times = [*(state.at_us for state in first), *times_us]
-        values = [*(state.raw_uj for state in first), *raw_uj]
+        begun_us = first[0].at_us if first else -1
+        later = [(at_us, raw) for at_us, raw in zip(times_us, raw_uj, strict=True) if at_us > begun_us]
+        times = [*(state.at_us for state in first), *(at_us for at_us, _ in later)]
+        values = [*(state.raw_uj for state in first), *(raw for _, raw in later)]
         if self.register is not None and values:
             self.register.largest_uj = max(self.register.largest_uj, *values)
         range_uj = None if self.register is None else self.register.range_uj
@@ -175,6 +184,7 @@ class CounterCorrection:
                 range_uj = self.register.range_uj
                 around, recent = self._power_around(times, values, range_uj)
         self._recent_uw = recent
+        self._spans_us = [*self._spans_us, *(after - before for before, after in pairwise(times))][-MAX_SPANS:]
         corrected = []
         for index in range(len(first), len(times)):
             self.state = self._next(times[index], values[index], around[index], range_uj)
@@ -225,8 +235,8 @@ class CounterCorrection:
         self, times: Sequence[int], values: Sequence[int], range_uj: int | None
     ) -> tuple[list[PowerAround], list[int]]:
         """Power around each sample's interval, from spans at the usual period that cannot hide a wrap; and the last of them."""
-        spans = [times[index] - times[index - 1] for index in range(1, len(times))]
-        usual_us = GAP_PERIODS * median(spans) if spans else 0
+        spans = [after - before for before, after in pairwise(times)]
+        usual_us = GAP_PERIODS * median([*self._spans_us, *spans]) if spans else 0
         plain: list[tuple[int, int]] = []  # number of a span, and its power
         for index, elapsed_us in enumerate(spans, 1):
             rise_uj, max_uj = values[index] - values[index - 1], self._max_uj(elapsed_us)
@@ -240,9 +250,13 @@ class CounterCorrection:
                 recent = [*recent, plain[position][1]][-NEIGHBOURS:]
                 position += 1
             later = position + (position < len(plain) and plain[position][0] == index)
-            near = [*recent, *(power for _, power in plain[later : later + NEIGHBOURS])]
+            following = [power for _, power in plain[later : later + NEIGHBOURS]]
             is_gap = index > 0 and spans[index - 1] > usual_us
-            around.append(PowerAround(min(near), max(near), is_gap) if near else PowerAround(is_gap=is_gap))
+            if recent or following:
+                near, nearby = [*recent[-1:], *following[:1]], [*recent, *following]
+                around.append(PowerAround(min(nearby), max(nearby), sum(near) // len(near), is_gap))
+            else:
+                around.append(PowerAround(is_gap=is_gap))
         return around, [*recent, *(power for _, power in plain[position:])][-NEIGHBOURS:]
 
 

@@ -77,7 +77,7 @@ def grade_of(source: str, *, counter: bool) -> str:
         return "estimate"
     if source.endswith(MODELLED):
         return "modelled"
-    if source in POWER_SOURCES or source.startswith("nvml-power") or not counter:
+    if source in POWER_SOURCES or source.startswith("nvml-power") or source.endswith("-power") or not counter:
         return "power"
     return "counter"
 

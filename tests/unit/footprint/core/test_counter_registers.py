@@ -88,10 +88,10 @@ def test_a_counter_that_does_not_wrap_resets_and_does_not_spike() -> None:
     assert [state.epoch_us for state in states] == [0, 15 * S, 30 * S, 30 * S]
 
 
-RANGES = st.sampled_from(KNOWN_RANGES_UJ[4:]) | st.integers(30_000 * J, 400_000 * J)
+RANGES = st.sampled_from([r for r in KNOWN_RANGES_UJ if r > 60_000 * J]) | st.integers(60_000 * J, 400_000 * J)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(
     range_uj=RANGES,
     base_w=st.integers(15, 330),
