@@ -57,11 +57,16 @@ class MachineFigures:
     ever: dict[str, set[str]] = field(default_factory=dict)  # every verdict of a device
     rejects: list[str] = field(default_factory=list)
 
+    @staticmethod
+    def matches(device: str, pattern: str) -> bool:
+        """Whether a device is of a pattern: its name, names joined by ``+``, or with ``*``."""
+        return any(fnmatchcase(device, name.strip()) for name in pattern.split("+"))
+
     def of(self, pattern: str) -> DeviceFigure | None:
         """Figure of a device, of several joined by ``+`` or a pattern, or of the whole machine; None if there is none."""
         if pattern == WHOLE:
             return self.whole
-        parts = [figure for name, figure in self.devices.items() if _matches(name, pattern)]
+        parts = [figure for name, figure in self.devices.items() if self.matches(name, pattern)]
         if not parts:
             return None
         coverages = [part.coverage for part in parts if part.coverage is not None]
@@ -74,10 +79,6 @@ class MachineFigures:
             max(part.quality for part in parts),
             min(part.measured_s for part in parts),
         )
-
-
-def _matches(device: str, pattern: str) -> bool:
-    return any(fnmatchcase(device, name.strip()) for name in pattern.split("+"))
 
 
 def _config(folder: Path, hosts: Iterable[str]) -> Config:
@@ -194,7 +195,7 @@ def law_problems(machine: Machine, figures: MachineFigures) -> list[str]:
         problems += [
             f"no such device: {describe(figure, 0.0)}"
             for name, figure in figures.devices.items()
-            if figure.energy_j > SLACK_J and figure.quality != "C" and not any(_matches(name, p) for p in machine.truth_j)
+            if figure.energy_j > SLACK_J and figure.quality != "C" and not any(figures.matches(name, p) for p in machine.truth_j)
         ]
     problems += [f"refused by the server: {reject}" for reject in figures.rejects]
     return [problem for problem in problems if problem]
