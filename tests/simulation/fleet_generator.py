@@ -47,7 +47,7 @@ class GeneratedMachine:
         return len(self.machine.signals)
 
 
-class _Draft:
+class Draft:
     """Tables of a machine while it is made."""
 
     def __init__(self, rng: random.Random, name: str) -> None:
@@ -79,7 +79,7 @@ class _Draft:
         return GeneratedMachine(machine, self.devices)
 
 
-def _nvidia(draft: _Draft) -> None:
+def _nvidia(draft: Draft) -> None:
     rng = draft.rng
     model, idle_w, peak_w = rng.choice(MODELS)
     boards = draft.table.setdefault("nvml", [])
@@ -95,7 +95,7 @@ def _nvidia(draft: _Draft) -> None:
         draft.devices.append(GeneratedDevice(f"{uuid}*", (name,), OWN))
 
 
-def _amd(draft: _Draft) -> None:
+def _amd(draft: Draft) -> None:
     rng = draft.rng
     boards = draft.table.setdefault("amdsmi", [])
     for index in range(rng.choice((1, 2))):
@@ -104,13 +104,11 @@ def _amd(draft: _Draft) -> None:
         draft.signal(f"power_{name}", "power_of", name, 0.02, unit=1e6)
         uuid = f"{draft.name}-{index}"
         board = {"uuid": uuid, "bdf": f"0000:{index + 1:02x}:00.0", "name": "AMD Instinct MI300X", "of": name}
-        boards.append(
-            board | {"cap_uw": 750_000_000, "current_socket_power": f"power_{name}", "energy": f"counter_{name}"}
-        )
+        boards.append(board | {"cap_uw": 750_000_000, "current_socket_power": f"power_{name}", "energy": f"counter_{name}"})
         draft.devices.append(GeneratedDevice(f"gpu-{uuid}*", (name,), OWN))
 
 
-def _intel(draft: _Draft) -> None:
+def _intel(draft: Draft) -> None:
     name = draft.thing("gpu0", 30, 220)
     draft.signal(f"counter_{name}", "counter_of", name, 0.02, start=draft.rng.randrange(10**13))
     draft.table["files"]["sys/class/hwmon/hwmon5"] = {
@@ -122,7 +120,7 @@ def _intel(draft: _Draft) -> None:
     draft.devices.append(GeneratedDevice("gpu-0000:03:00.0", (name,), NONE))
 
 
-def _rapl(draft: _Draft) -> None:
+def _rapl(draft: Draft) -> None:
     rng = draft.rng
     range_uj = rng.choice((262_143_328_850, 65_532_610_987))
     for index in range(rng.choice((1, 2))):
@@ -137,7 +135,7 @@ def _rapl(draft: _Draft) -> None:
         draft.devices.append(GeneratedDevice(f"cpu:{index}", (name,), LOAD))
 
 
-def _dcgm(draft: _Draft) -> None:
+def _dcgm(draft: Draft) -> None:
     lines = []
     for index in range(draft.rng.choice((1, 2))):
         name = draft.thing(f"gpu{index}", 55, 400)
@@ -150,7 +148,7 @@ def _dcgm(draft: _Draft) -> None:
     draft.table["exporter"] = [{"text": "\n".join(lines)}]
 
 
-def _wall(draft: _Draft) -> None:
+def _wall(draft: Draft) -> None:
     draft.thing("rest", 150, 250)
     draft.signal("wall", "power_of", [*draft.table["thing"]], 0.01, quantum=1_000_000)
     draft.table["files"]["sys/class/hwmon/hwmon1"] = {
@@ -226,14 +224,39 @@ def _vanish(rng: random.Random, signal: dict[str, Any], since_s: float) -> str:
 
 
 def _wrap(rng: random.Random, signal: dict[str, Any], since_s: float) -> str:
-    signal["wrap"] = rng.choice((2**32 * 1000, 20_000_000_000, 65_532_610_987)) if "counter_of" in signal else 0
+    if "power_of" in signal:
+        return _scale(rng, signal, since_s)
+    signal["wrap"] = rng.choice((2**32 * 1000, 20_000_000_000, 65_532_610_987))
     return "wrapping"
 
 
+LIE_KINDS = (
+    "honest",  # beside a sensor that lies
+    *(
+        f"{kind} {quantity}"
+        for kind in (
+            "scaled",
+            "frozen",
+            "zero",
+            "spiking",
+            "stepping",
+            "drifting",
+            "delayed",
+            "quantised",
+            "sentinel",
+            "vanishing",
+        )
+        for quantity in ("counter", "power")
+    ),
+    "wrapping counter",
+    "swapped",
+    "duplicated",
+    "limits",
+)
 LIES: tuple[Lie, ...] = (_scale, _freeze, _zero, _spike, _step, _drift, _delay, _quantise, _sentinel, _vanish, _wrap)
 
 
-def _tell_lie(draft: _Draft) -> None:
+def tell_lie(draft: Draft) -> None:
     """Let one device's sensor lie, or the machine change around it."""
     rng = draft.rng
     device = rng.choice([device for device in draft.devices if not device.lie])
@@ -258,7 +281,9 @@ def _tell_lie(draft: _Draft) -> None:
     elif special < 0.24 and boards and device.pattern.startswith("GPU-"):
         peak_w = boards[0]["limit"]
         board = next(board for board in boards if f"{board['uuid']}*" == device.pattern)
-        board["enforced"] = [[0, peak_w], [since_s, rng.choice((0.2, 0.5)) * peak_w]] if rng.random() < 0.5 else [[0, 25], [since_s, peak_w]]
+        board["enforced"] = (
+            [[0, peak_w], [since_s, rng.choice((0.2, 0.5)) * peak_w]] if rng.random() < 0.5 else [[0, 25], [since_s, peak_w]]
+        )
         if rng.random() < 0.5:
             del board["limit"]
         device.lie = "limits"
@@ -274,7 +299,7 @@ ACCELERATORS = (_nvidia, _nvidia, _amd, _intel, _dcgm)
 def generate(seed: str, *, lies: int | None = None) -> GeneratedMachine:
     """A machine of a seed, with one lying sensor or two unless ``lies`` says how many."""
     rng = random.Random(seed)
-    draft = _Draft(rng, f"gen-{seed}")
+    draft = Draft(rng, f"gen-{seed}")
     if rng.random() < 0.85:
         rng.choice(ACCELERATORS)(draft)
     if rng.random() < 0.6 or not draft.devices:
@@ -283,7 +308,7 @@ def generate(seed: str, *, lies: int | None = None) -> GeneratedMachine:
         _wall(draft)
     for _ in range(min(rng.choice((1, 1, 1, 2)) if lies is None else lies, len(draft.devices))):
         if any(not device.lie for device in draft.devices):
-            _tell_lie(draft)
+            tell_lie(draft)
     return draft.build()
 
 
@@ -314,6 +339,5 @@ def problems(generated: GeneratedMachine, figures: MachineFigures) -> Mapping[st
     by_lie: dict[str, list[str]] = {}
     for device in generated.devices:
         if problem := device_problem(generated, device, figures):
-            lie = device.lie or "honest"
-            by_lie.setdefault(lie, []).append(f"{generated.machine.name}: {problem}")
+            by_lie.setdefault(device.lie or "honest", []).append(f"{generated.machine.name}: {problem}")
     return by_lie

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -89,8 +89,13 @@ def _config(folder: Path, hosts: Iterable[str]) -> Config:
     return parse_config(text, environ={})
 
 
-def figures_of(runs: Iterable[MachineRun], machines: Iterable[Machine], folder: Path) -> dict[str, MachineFigures]:
-    """Ship the lines of many machines to one ledger, aggregate once, and query the figures of each."""
+Import = Callable[[Store, int], None]
+
+
+def figures_of(
+    runs: Iterable[MachineRun], machines: Iterable[Machine], folder: Path, imports: Iterable[Import] = ()
+) -> dict[str, MachineFigures]:
+    """Ship the lines of many machines to one ledger, import others, aggregate once, and query the figures of each."""
     seconds = {machine.name: machine.seconds for machine in machines}
     config = _config(folder, seconds)
     store = Store(config.store_url)
@@ -101,6 +106,8 @@ def figures_of(runs: Iterable[MachineRun], machines: Iterable[Machine], folder: 
         if run.lines:
             answer = service.accept(run.host, run.lines, now_us)
             results[run.host].rejects = [f"{reject.column}: {reject.reason}" for reject in answer.rejects]
+    for import_into in imports:
+        import_into(store, now_us)
     aggregate(store, config, load_factor_book(store), now_us)
     for length in set(seconds.values()):
         by_device, by_host = (
