@@ -34,7 +34,6 @@ import pynvml
 from collectors.base import Collector, DeviceContext, ProcessUsage, SourceState, Unavailable
 from collectors.config import AgentConfig
 from collectors.mirrored_counters import MirroredCounters
-from footprint.core.device_limits import ceiling_uw
 from footprint.core.samples import Channel, DevicePart, Sample
 from footprint.core.sensor_verdicts import Reason, SensorState
 
@@ -60,6 +59,7 @@ _REASONS = {
 _FIELDS = {"average": pynvml.NVML_FI_DEV_POWER_AVERAGE, "instant": pynvml.NVML_FI_DEV_POWER_INSTANT}
 MODULE_SOURCE, MODULE_POWER_SOURCE = "nvml-energy-module", "nvml-power-module"
 _NO_VALUE_MW = frozenset({0x7FFFFFFF, 0xFFFFFFFF})  # "not known" of a 32-bit field
+_TWO_ON_A_MODULE = re.compile(r"GB[23]00", re.IGNORECASE)
 _UUID_LINE = re.compile(r"^GPU UUID:[ \t]*(GPU-[0-9a-f-]{8,60})[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
 Query = Callable[[Any], int]  # of a handle: mJ or mW
@@ -76,11 +76,21 @@ class _Source:
     retry_us: int = 0
     has_delivered: bool = False
 
-    def fail(self, error: int, mono_us: int) -> None:
-        """Count a failure; after some in a row, or if it is not supported, wait before the next attempt."""
-        self.error, self.failures = error, self.failures + 1
-        if self.failures >= MAX_FAILURES or error in _UNSUPPORTED:
-            self.retry_us = mono_us + RETRY_US
+    def read(self, handle: Any, mono_us: int) -> int | None:
+        """Value [mJ or mW]; None if it fails, or failed so often that it waits for the next attempt."""
+        if mono_us < self.retry_us:
+            return None
+        try:
+            value = self.query(handle)
+        except pynvml.NVMLError as error:
+            self.error, self.failures = error.value, self.failures + 1
+            if self.failures >= MAX_FAILURES or self.error in _UNSUPPORTED:
+                self.retry_us = mono_us + RETRY_US
+            return None
+        self.has_delivered = True
+        if self.failures:
+            self.error = self.failures = self.retry_us = 0
+        return value
 
 
 @dataclass(slots=True)
@@ -103,6 +113,12 @@ class _NvmlGpu:
         return (self.power,) if self.counter is None else (self.counter, self.power)
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the board cannot be reached; one that merely lacks a query can."""
+        errors = [source.error for source in self.sources]
+        return any(error in _LOST for error in errors) or all(error and error not in _UNSUPPORTED for error in errors)
+
+    @property
     def label(self) -> str:
         """Alias and model for messages."""
         return f"{self.alias} ({self.model})" if self.model else self.alias
@@ -116,6 +132,7 @@ class NvmlCollector(Collector):
 
     def __init__(self, config: AgentConfig) -> None:
         self._power, self._scope, self._listing = config.nvml_power, config.nvml_scope, config.proc / "driver/nvidia/gpus"
+        self._sysfs = config.sysfs
         self._gpus: list[_NvmlGpu] = []
         self._busy_us: dict[str, int] = {}  # survives a reopening of the library, hence not in _NvmlGpu
         self._listed_at_open: set[str] = set()
@@ -148,9 +165,19 @@ class NvmlCollector(Collector):
         if not count and not self._unopened:
             self.close()
             raise Unavailable("NVML: the driver counts no GPU")
-        self._mirrored = MirroredCounters(
-            {gpu.device: 0 for gpu in self._gpus if gpu.counter is not None and gpu.counter.channel.source == MODULE_SOURCE}
-        )
+        self._mirrored = MirroredCounters({gpu.device: self._module_of(gpu) for gpu in self._gpus})
+
+    def _module_of(self, gpu: _NvmlGpu) -> str:
+        """Module of a board that shows its module's counter: boards with one memory node of a CPU are on one module."""
+        if gpu.counter is None or gpu.counter.channel.source != MODULE_SOURCE:
+            return gpu.device
+        try:
+            node = (self._sysfs / "bus/pci/devices" / gpu.bus_address / "numa_node").read_text("ascii").strip()
+        except (OSError, ValueError):
+            node = ""
+        if node.isdigit():
+            return f"node {node}"
+        return "modules" if _TWO_ON_A_MODULE.search(gpu.model) else gpu.device
 
     def _identify(self, index: int) -> tuple[int, Any, str, str] | None:
         """Index, handle, UUID and bus address of a board; None, and why in ``_unopened``, if it cannot be told which it is."""
@@ -203,7 +230,7 @@ class NvmlCollector(Collector):
         is_module = has_module_power and self._scope != "gpu"
 
         def channel(source: str) -> Channel:
-            return Channel(device, "gpu", source, None, ceiling_uw("gpu", model), alias=alias, model=model, parts=parts)
+            return Channel(device, "gpu", source, alias=alias, model=model, parts=parts)
 
         counter = None
         if is_module or not has_module_power:
@@ -212,12 +239,8 @@ class NvmlCollector(Collector):
         power_source, power_query = self._power_query(handle, is_module=is_module)
         power = _Source(channel(power_source), power_query)
         gpu = _NvmlGpu(handle, device, alias, model, bus_address, counter, power, instances)
-        for one in gpu.sources:
-            try:
-                one.query(handle)
-                one.has_delivered = True
-            except pynvml.NVMLError as error:
-                one.fail(error.value, self._mono_us)
+        for source in gpu.sources:
+            source.read(handle, self._mono_us)
         self._gpus.append(gpu)
 
     def _power_query(self, handle: Any, *, is_module: bool) -> tuple[str, Query]:
@@ -229,9 +252,11 @@ class NvmlCollector(Collector):
             for kind in sorted(_FIELDS, key=lambda name: name != self._power):
                 candidates.append((f"nvml-power-{kind}", _field_query(_FIELDS[kind], pynvml.NVML_POWER_SCOPE_GPU)))
             candidates.append(("nvml-power", _usage_mw))
-        answers = {source: _value_or_none(partial(query, handle)) for source, query in candidates}
+        answers = [(source, query, _value_or_none(partial(query, handle))) for source, query in candidates]
         # A zero is an answer of last resort: some boards fill a field that they do not measure with it.
-        return min(candidates, key=lambda item: 0 if answers[item[0]] else 1 if answers[item[0]] == 0 else 2 + (item[1] is not _usage_mw))
+        answering = [answer for answer in answers if answer[2]] or [answer for answer in answers if answer[2] is not None]
+        source, query, _ = (answering or answers[-1:])[0]
+        return source, query
 
     def _add_listed_boards(self, count: int) -> None:
         """Name the boards that the kernel module lists and the library does not count, as after an error of the bus."""
@@ -253,32 +278,23 @@ class NvmlCollector(Collector):
                     return match[1] if match else ""
         return ""
 
-    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+    def collect(self, at_us: int, mono_us: int) -> list[Sample]:
         """Energy and power of each GPU; nothing of a GPU that cannot be read now."""
         self._mono_us = mono_us
         if not self._gpus and not self._reopen(mono_us):
-            return
+            return []
+        samples: list[Sample] = []
         failed = 0
         for gpu in self._gpus:
-            is_lost = False
-            for source in gpu.sources:
-                if mono_us < source.retry_us:
-                    continue
-                try:
-                    value_uj = source.query(gpu.handle) * UJ_PER_MJ
-                except pynvml.NVMLError as error:
-                    source.fail(error.value, mono_us)
-                    is_lost = is_lost or error.value in _LOST
-                    continue
-                if source.failures:
-                    source.error = source.failures = source.retry_us = 0
-                source.has_delivered = True
-                if source is gpu.counter:
-                    sample = Sample(source.channel, at_us, mono_us, value_uj)
-                    yield from (sample,) if self._mirrored.decided else self._mirrored.filter_one(sample)
-                elif not gpu.instances or gpu.counter is None or gpu.counter.error:
-                    yield Sample(source.channel, at_us, mono_us, None, value_uj)
-            if is_lost or all(source.error and source.error not in _UNSUPPORTED for source in gpu.sources):
+            counter, power = gpu.counter, gpu.power
+            counter_mj = None if counter is None else counter.read(gpu.handle, mono_us)
+            if counter is not None and counter_mj is not None:
+                samples.append(Sample(counter.channel, at_us, mono_us, counter_mj * UJ_PER_MJ))
+            power_mw = power.read(gpu.handle, mono_us)
+            # The instances of a partitioned board share one source: the power, where the counter never answered.
+            if power_mw is not None and not (gpu.instances and counter is not None and counter.has_delivered):
+                samples.append(Sample(power.channel, at_us, mono_us, None, power_mw * UJ_PER_MJ))
+            if gpu.is_lost:
                 failed += 1
             else:
                 self._add_busy_time(gpu, mono_us)
@@ -291,6 +307,15 @@ class NvmlCollector(Collector):
             self._wait_us = MIN_REOPEN_WAIT_US
         if self._open_again_us and mono_us >= self._open_again_us:
             self._close_boards()
+        return samples if self._mirrored.decided else self._without_mirrors(samples)
+
+    def _without_mirrors(self, samples: list[Sample]) -> list[Sample]:
+        """Samples without those of boards that show the counter of another, or may."""
+        counters = [sample for sample in samples if sample.counter_uj is not None]
+        powers = [sample for sample in samples if sample.counter_uj is None]
+        return self._mirrored.filter(counters) + [
+            sample for sample in powers if not self._mirrored.is_withheld(sample.channel.device)
+        ]
 
     def _close_boards(self) -> None:
         """Give up all handles; the next sample opens them again."""
