@@ -67,7 +67,11 @@ class AcpiCollector(Collector):
         self._add_wall(walls)
         if not self._meters:
             raise Unavailable(f"ACPI: {'; '.join(self._notes)}")
-        if not any((meter.power.monitor.folder / name).exists() and _is_readable(meter, name) for meter in self._meters for name in _FILES):
+        if not any(
+            (meter.power.monitor.folder / name).exists() and _is_readable(meter, name)
+            for meter in self._meters
+            for name in _FILES
+        ):
             raise PermissionRequired(
                 f"ACPI: {self._meters[0].power.monitor.folder / _FILES[0]} cannot be read (root only?): "
                 "allow it by a rule of tmpfiles.d, or run the agent with CAP_DAC_READ_SEARCH"
@@ -82,7 +86,9 @@ class AcpiCollector(Collector):
                 continue
             outermost = min(level for level, _, _ in usable)
             rails = 0
-            for level, label, monitor in sorted(usable, key=lambda meter: (meter[0], not meter[1].lower().startswith("cpu"), meter[1])):
+            for level, label, monitor in sorted(
+                usable, key=lambda meter: (meter[0], not meter[1].lower().startswith("cpu"), meter[1])
+            ):
                 if level > outermost:
                     continue
                 if level < _RAIL and rails:
@@ -92,7 +98,9 @@ class AcpiCollector(Collector):
                 self._add(monitor, Channel(device, "cpu", "acpi-power", period_us=_period_us(monitor), model=label), label)
                 rails += 1
             if outermost == _RAIL:
-                self._notes.append(f"socket {number}: its meters measure rails ({usable[0][1]}); what lies beside them is not measured")
+                self._notes.append(
+                    f"socket {number}: its meters measure rails ({usable[0][1]}); what lies beside them is not measured"
+                )
 
     def _add_wall(self, walls: list[tuple[str, HwmonDevice]]) -> None:
         """Add the meter of the whole server, if it is known which one that is."""
@@ -123,7 +131,9 @@ class AcpiCollector(Collector):
             if meter.power.fault:
                 channel = meter.channel
                 count = sum(meter.power.refused.values())
-                message = f"{channel.device}: {meter.label} ({meter.power.monitor.folder.name}) gives no power: {meter.power.fault}"
+                message = (
+                    f"{channel.device}: {meter.label} ({meter.power.monitor.folder.name}) gives no power: {meter.power.fault}"
+                )
                 message += f"; {count} values refused so far" if count else ""
                 reason = Reason.NOT_UNDERSTOOD if count else Reason.DRIVER_ERROR
                 yield SourceState(channel.device, channel.component, channel.source, SensorState.UNREADABLE, reason, message)

@@ -127,18 +127,20 @@ class AmdCollector(Collector):
     def states(self) -> Iterator[SourceState]:
         """Counters and powers that are not read, and boards that repeat another."""
         for gpu in self._gpus:
-            for channel, other in ((gpu.energy, gpu.power), (gpu.power, gpu.energy)):
+            for channel, rival, name, other_name in (
+                (gpu.energy, gpu.power, "energy counter", "power"),
+                (gpu.power, gpu.energy, "power", "energy counter"),
+            ):
                 if not gpu.failures.get(channel.source):
                     continue
-                is_other_read = not gpu.failures.get(other.source) and other.source in gpu.delivered
-                what = "energy counter" if channel is gpu.energy else "power"
-                rest = f"its {'power' if channel is gpu.energy else 'energy counter'} is read" if is_other_read else "it is not measured"
-                message = f"{gpu.label}: no {what} is shown; {rest}" if is_other_read else f"{gpu.label}: neither energy nor power is shown; {rest}"
+                message = f"{gpu.label}: neither energy nor power is shown: it is not measured"
+                if not gpu.failures.get(rival.source) and rival.source in gpu.delivered:
+                    message = f"{gpu.label}: no {name} is shown; its {other_name} is read"
                 yield SourceState(
                     gpu.device, "gpu", channel.source, SensorState.UNREADABLE, Reason.NOT_SUPPORTED, message, gpu.power.alias
                 )
-        for device, other in self._mirrored.mirrors.items():
-            message = f"{device} repeats the counter of {other} and is not counted"
+        for device, first in self._mirrored.mirrors.items():
+            message = f"{device} repeats the counter of {first} and is not counted"
             yield SourceState(device, "gpu", "amd-energy", SensorState.SET_ASIDE, Reason.MIRRORS_SIBLING, message)
 
     def remarks(self) -> Iterator[str]:
@@ -160,7 +162,7 @@ class AmdCollector(Collector):
         smi = self._smi
         cards = {card.bus_address: card for card in find_monitors(config.sysfs, "amdgpu")}
         boards: dict[str, list[tuple[int, str, str, Any]]] = {}
-        for index, handle in enumerate(smi.amdsmi_get_processor_handles()):
+        for handle in smi.amdsmi_get_processor_handles():
             uuid = str(_call_or_none(smi, "amdsmi_get_gpu_device_uuid", handle) or "")
             address = str(_call_or_none(smi, "amdsmi_get_gpu_device_bdf", handle) or "").lower()
             if not uuid and not address:
@@ -170,19 +172,19 @@ class AmdCollector(Collector):
             boards.setdefault(board or uuid, []).append((int(function) if function.isdigit() else 0, uuid, address, handle))
             boards[board or uuid].sort(key=lambda item: item[0])
         shared = Counter(partitions[0][1] for partitions in boards.values())
-        gpus = []
-        for index, (board, partitions) in enumerate(boards.items()):
+        gpus: list[_AmdGpu] = []
+        for board, partitions in boards.items():
             _, uuid, address, handle = partitions[0]
             asic = _call_or_none(smi, "amdsmi_get_gpu_asic_info", handle) or {}
             identity = uuid or address
             if uuid and shared[uuid] > 1:
-                identity = f"{uuid}@{address or index}"
+                identity = f"{uuid}@{address or len(gpus)}"
             serial = str(asic.get("asic_serial") or "")
             group = f"serial {serial}" if re.search("[1-9a-f]", serial.removeprefix("0x")) and serial != "N/A" else ""
             gpus.append(
                 _gpu(
                     f"gpu-{identity}",
-                    index,
+                    len(gpus),
                     str(asic.get("market_name", "AMD")),
                     [_smi_handle(smi, partition[3]) for partition in partitions],
                     # Without a bus address, a handle may be a partition of any other board.
@@ -225,7 +227,7 @@ def _smi_handle(smi: Any, handle: Any) -> _Handle:
 
 def _gpus_from_hwmon(config: AgentConfig) -> list[_AmdGpu]:
     """Boards of which the driver shows a power or an energy."""
-    gpus = []
+    gpus: list[_AmdGpu] = []
     for card in find_monitors(config.sysfs, "amdgpu"):
         power = PowerInput(card, ("power1_average", "power1_input"), "gpu", may_be_zero=True)
         if power.read() is not None or card.read_int("energy1_input") is not None:
@@ -252,7 +254,7 @@ def _gpu(device: str, index: int, model: str, handles: list[_Handle], group: str
 
 
 def _scope(model: str, card: HwmonDevice | None) -> Scope:
-    """Whether a GPU shows its own power or that of the CPU's package (kernel documentation of amdgpu: "on APUs this includes the CPU")."""
+    """Whether a GPU shows its own power or that of the CPU's package, as integrated ones do (kernel documentation of amdgpu)."""
     if card is not None:
         # The monitor of an integrated GPU alone has a voltage of the northbridge, and its device a thermal cap of the package.
         if card.read_text("in1_label") == "vddnb" or (card.device / "apu_thermal_cap").exists() or _is_processor_node(card):

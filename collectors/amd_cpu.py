@@ -66,6 +66,4 @@ class AmdCpuCollector(Collector):
 
 
 def _unread(channel: Channel, reason: Reason, message: str) -> SourceState:
-    return SourceState(
-        channel.device, channel.component, channel.source, SensorState.UNREADABLE, reason, message, channel.device
-    )
+    return SourceState(channel.device, channel.component, channel.source, SensorState.UNREADABLE, reason, message, channel.device)

@@ -53,7 +53,9 @@ class MirroredCounters:
         pairs[1:] = [(first, own)]  # the first and the last pair suffice: the counter holds all energy between them
         first_start, own_start = pairs[0]
         difference_uj = abs(_delta_uj(own_start, own) - _delta_uj(first_start, first))
-        if min(difference_uj, (own.channel.wrap_uj or difference_uj) - difference_uj) > MAX_DIFFERENCE_UJ:
+        if own.channel.wrap_uj is not None:  # one of them may have wrapped just now
+            difference_uj = min(difference_uj, abs(own.channel.wrap_uj - difference_uj))
+        if difference_uj > MAX_DIFFERENCE_UJ:
             del self._pending[device]
             self.mirrors.pop(device, None)
             self.decided = not self._pending

@@ -58,7 +58,8 @@ _REASONS = {
 }
 _FIELDS = {"average": pynvml.NVML_FI_DEV_POWER_AVERAGE, "instant": pynvml.NVML_FI_DEV_POWER_INSTANT}
 MODULE_SOURCE, MODULE_POWER_SOURCE = "nvml-energy-module", "nvml-power-module"
-_NO_VALUE_MW = frozenset({0x7FFFFFFF, 0xFFFFFFFF})  # "not known" of a 32-bit field
+# "Not known": a board that answers draws something, and a field of 32 bits has a largest value.
+_NO_VALUES_MW = frozenset({0, 0x7FFFFFFF, 0xFFFFFFFF})
 _TWO_ON_A_MODULE = re.compile(r"GB[23]00", re.IGNORECASE)
 _UUID_LINE = re.compile(r"^GPU UUID:[ \t]*(GPU-[0-9a-f-]{8,60})[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
@@ -215,10 +216,18 @@ class NvmlCollector(Collector):
         if uuid in self._shared_uuids:
             device = f"{uuid}@{bus_address}"
             if not bus_address or any(gpu.device == device for gpu in self._gpus):
-                message = f"gpu:{index} has the UUID of another GPU and no bus address of its own: it is not read, or would count twice"
+                message = (
+                    f"gpu:{index} has the UUID of another GPU and no bus address of its own: it is not read, or would count twice"
+                )
                 self._unopened.append(
                     SourceState(
-                        f"gpu:{index}", "gpu", "nvml-energy", SensorState.UNREADABLE, Reason.SAME_IDENTITY, message, f"gpu:{index}"
+                        f"gpu:{index}",
+                        "gpu",
+                        "nvml-energy",
+                        SensorState.UNREADABLE,
+                        Reason.SAME_IDENTITY,
+                        message,
+                        f"gpu:{index}",
                     )
                 )
                 return
@@ -234,8 +243,7 @@ class NvmlCollector(Collector):
 
         counter = None
         if is_module or not has_module_power:
-            source = MODULE_SOURCE if is_module else "nvml-energy"
-            counter = _Source(channel(source), pynvml.nvmlDeviceGetTotalEnergyConsumption)
+            counter = _Source(channel(MODULE_SOURCE if is_module else "nvml-energy"), pynvml.nvmlDeviceGetTotalEnergyConsumption)
         power_source, power_query = self._power_query(handle, is_module=is_module)
         power = _Source(channel(power_source), power_query)
         gpu = _NvmlGpu(handle, device, alias, model, bus_address, counter, power, instances)
@@ -249,14 +257,13 @@ class NvmlCollector(Collector):
         if is_module:
             candidates.append((MODULE_POWER_SOURCE, _field_query(_FIELDS["average"], pynvml.NVML_POWER_SCOPE_MODULE)))
         else:
-            for kind in sorted(_FIELDS, key=lambda name: name != self._power):
-                candidates.append((f"nvml-power-{kind}", _field_query(_FIELDS[kind], pynvml.NVML_POWER_SCOPE_GPU)))
+            candidates += [
+                (f"nvml-power-{kind}", _field_query(_FIELDS[kind], pynvml.NVML_POWER_SCOPE_GPU))
+                for kind in sorted(_FIELDS, key=lambda name: name != self._power)
+            ]
             candidates.append(("nvml-power", _usage_mw))
         answers = [(source, query, _value_or_none(partial(query, handle))) for source, query in candidates]
-        # A zero is an answer of last resort: some boards fill a field that they do not measure with it.
-        answering = [answer for answer in answers if answer[2]] or [answer for answer in answers if answer[2] is not None]
-        source, query, _ = (answering or answers[-1:])[0]
-        return source, query
+        return next(((source, query) for source, query, power_mw in answers if power_mw), candidates[-1])
 
     def _add_listed_boards(self, count: int) -> None:
         """Name the boards that the kernel module lists and the library does not count, as after an error of the bus."""
@@ -442,7 +449,7 @@ def _field_query(field_id: int, scope: int) -> Query:
 
 
 def _power_or_error(power_mw: int) -> int:
-    if power_mw in _NO_VALUE_MW:
+    if power_mw in _NO_VALUES_MW:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_DATA)
     return power_mw
 

@@ -286,13 +286,17 @@ class OverlapFilter:
 
     def _candidates(self) -> list[Source]:
         """Local GPUs that may be integrated."""
-        return [
-            source
-            for source in self.sources.values()
-            if source.is_local
-            and self.scopes.get(source.channel.device) is Scope.PACKAGE_OR_BOARD
-            and source.channel.device not in self._boards
-        ] if self.scopes else []
+        return (
+            [
+                source
+                for source in self.sources.values()
+                if source.is_local
+                and self.scopes.get(source.channel.device) is Scope.PACKAGE_OR_BOARD
+                and source.channel.device not in self._boards
+            ]
+            if self.scopes
+            else []
+        )
 
     def _compare(self, batch: Sequence[tuple[Source, Sample]], mono_us: int, sample_us: int) -> None:
         """Compare GPUs that may be integrated with the packages, and withhold their samples until the first result."""

@@ -29,12 +29,13 @@ from collectors.base import Collector, DeviceContext, PermissionRequired, Source
 from collectors.config import AgentConfig
 from collectors.mirrored_counters import MirroredCounters
 from footprint.core.counter_correction import max_energy_uj
-from footprint.core.device_limits import ceiling_uw
 from footprint.core.samples import Channel, Sample
 from footprint.core.sensor_verdicts import Reason, SensorState
 
 _PACKAGE = re.compile(r"^package-(\d+)(?:-die-(\d+))?$")
 _INTERFACES = ("intel-rapl:", "intel-rapl-tpmi:", "intel-rapl-mmio:")  # a package is read from the first that answers
+# A platform of processors and memory; a higher ceiling would hide wraps of a register of 262 kJ.
+MAX_PSYS_UW = 20_000 * 1_000_000
 _MAX_LIMIT_UW = 2_000 * 1_000_000  # "no limit" is written as several thousand watts
 _PERMISSION = (
     "{0} is readable by root only (since Linux 5.10): install deploy/60-footprint-rapl.rules as "
@@ -62,7 +63,6 @@ class _Zone:
     path: Path
     descriptor: int
     channel: Channel
-    ceiling_uw: int
     last_uj: int = -1
     failures: int = 0
     error: str = ""
@@ -141,12 +141,13 @@ class RaplCollector(Collector):
         wrap_uj = int(text) if text.isdigit() and int(text) > 0 else None
         source = _source_of(place)
         model = self._model if place.component == "cpu" else ""
-        ceiling = ceiling_uw(place.component, model, source)
+        ceiling_uw = MAX_PSYS_UW if source == "rapl-psys" else 0  # 0: of the component and the model
+        channel = Channel(place.device, place.component, source, wrap_uj, model=model, ceiling_uw=ceiling_uw)
         if wrap_uj is None:
             self._notes[place.device] = (
                 f"{place.device}: {path / 'max_energy_range_uj'} gives no range: where the counter restarts, an epoch opens anew"
             )
-        elif max_energy_uj(ceiling, 2 * self._period_us) >= wrap_uj:
+        elif max_energy_uj(channel.ceiling_uw, 2 * self._period_us) >= wrap_uj:
             raise ValueError(
                 f"its counter could wrap unseen between two samples {self._period_us / 1e6:g} s apart; lower [agent] sample_s"
             )
@@ -156,7 +157,7 @@ class RaplCollector(Collector):
         except (OSError, ValueError):
             os.close(descriptor)
             raise
-        return _Zone(place, path, descriptor, Channel(place.device, place.component, source, wrap_uj, model=model), ceiling)
+        return _Zone(place, path, descriptor, channel)
 
     def collect(self, at_us: int, mono_us: int) -> list[Sample]:
         """One sample per zone; none for a zone that cannot be read now."""
@@ -186,7 +187,7 @@ class RaplCollector(Collector):
         wrap_uj = zone.channel.wrap_uj
         if wrap_uj is None:
             return False
-        return value_uj + wrap_uj - zone.last_uj > max_energy_uj(zone.ceiling_uw, 10 * self._period_us)
+        return value_uj + wrap_uj - zone.last_uj > max_energy_uj(zone.channel.ceiling_uw, 10 * self._period_us)
 
     def context(self) -> Iterator[DeviceContext]:
         """Power limit of each package, as it is set now."""
@@ -252,7 +253,9 @@ def _places(root: Path, *, psys: bool) -> Iterator[_Place]:
         if platforms:
             yield _Place("psys:0", "cpu", "psys", tuple(platforms))
         return
-    for index, ((name, _), paths) in enumerate(sorted(by_name.items(), key=lambda item: (*_package_and_die(item[0][0]), item[0][1]))):
+    for index, ((name, _), paths) in enumerate(
+        sorted(by_name.items(), key=lambda item: (*_package_and_die(item[0][0]), item[0][1]))
+    ):
         group = f"package {_package_and_die(name)[0]}"
         yield _Place(f"cpu:{index}", "cpu", group, tuple(paths))
         memory = [

@@ -95,8 +95,7 @@ class SensorSet:
         for collector_type, collector in list(self.working.items()):
             rank, before = self._rank[collector_type], len(batch)
             try:
-                for sample in collector.collect(at_us, mono_us):
-                    batch.append((rank, True, sample))
+                batch.extend((rank, True, sample) for sample in collector.collect(at_us, mono_us))
                 if self.reasons and len(batch) > before:
                     self.reasons.pop(collector.name, None)
             except Exception as error:

@@ -1,6 +1,7 @@
 """TDP estimate: CPU power from CodeCarbon's table of TDP and the load, if nothing measures the CPU.
 
-Requirements: the extra ``tdp`` (CodeCarbon, MIT). Only while neither a sensor nor another program delivers; quality C, marked by its source.
+Requirements: the extra ``tdp`` (CodeCarbon, MIT). Only while neither a sensor nor another program delivers; quality C, marked
+by its source.
 
 Metrics
 -------
