@@ -17,6 +17,7 @@ from footprint.attribution.idle import LEARNING_DAYS
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.certificates import with_certificates
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -38,6 +39,7 @@ class ShardComparison:
     """Current fingerprints of shards in one snapshot of the store, and verdicts on the stored ones."""
 
     def __init__(self, store: Store, connection: Connection, config: Config, book: FactorBook) -> None:
+        config = with_certificates(config, connection)
         self.store, self.config, self.book = store, config, book
         self.view = LedgerView(store, connection)
         self.logs = ServiceLogs(self.view, config)
