@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ from footprint.attribution.wall_calibration import (
     MIN_WINDOWS,
     CannotCalibrate,
     Ratio,
+    check_follows,
     component_slopes,
     energy_ratio,
     estimate_lag_s,
@@ -30,6 +31,8 @@ from footprint.storage.database import Store
 METHOD = "ratio of sums over windows; GUM, U = 2u: meter class, repeatability, load"
 WINDOWS_S = (300, 120, 60)  # the longest of which there are enough
 MAX_LAG_WINDOWS = 50_000
+MAX_LAG_STEP_US = 60 * US_PER_S  # readings that are further apart cannot show the lag of a clock
+MIN_READINGS_A_WINDOW = 3
 SEEN_DAYS = 7  # in which the range of load is looked up
 ALONE, WHOLE, STEPS = "alone", "whole", "steps"
 
@@ -55,7 +58,7 @@ class Calibration:
     certificate: CalibrationCertificate
     ratios: Mapping[str, Ratio]
     notes: tuple[str, ...]
-    correlation: float
+    correlation: float | None  # None where the readings are too far apart to show the lag of the meter
 
 
 @dataclass(slots=True)
@@ -97,8 +100,10 @@ def calibrate(store: Store, request: CalibrationRequest, meter: MeterReadings, n
             names = ", ".join(sorted(sensors.intervals)) or "no device"
             what = f"device {request.device!r}" if request.device else "sensor"
             raise CannotCalibrate(f"no {what} of {request.host} was read while the meter read; there: {names}")
-        lag_s, correlation = _lag(meter.intervals, sensors, compared, start_us, end_us)
-        windows = _windows(meter.intervals, sensors, compared, (start_us, end_us), round(lag_s * US_PER_S))
+        bounds_us, compared_intervals = (start_us, end_us), [sensors.intervals[device] for device in compared]
+        lag_s, correlation = _lag(meter.intervals, compared_intervals, bounds_us)
+        windows = _windows(meter.intervals, sensors, compared, bounds_us, round(lag_s * US_PER_S))
+        check_follows(windows.wall_w, windows.parts_w)
         seen_w = _seen_range_w(view, request.host, compared, windows.edges)
     return _certify(request, meter, sensors, compared, windows, seen_w, (lag_s, correlation), now_us)
 
@@ -120,26 +125,36 @@ def _sensors(view: LedgerView, host: str, start_us: int, end_us: int) -> _Sensor
             # An interval across midnight belongs to both days.
             pieces.setdefault(device.device, []).append(device.intervals[device.intervals.start_us // US_PER_DAY == day])
             sensors.components[device.device] = device.component
-    for device, parts in pieces.items():
-        sensors.intervals[device] = EnergyIntervals(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("start_us", "end_us", "energy_uj", "covered_us", "method"))
+    for name_of_device, parts in pieces.items():
+        sensors.intervals[name_of_device] = EnergyIntervals(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("start_us", "end_us", "energy_uj", "covered_us", "method")
+            )
         )
     sensors.intervals = {device: intervals for device, intervals in sensors.intervals.items() if len(intervals)}
     sensors.components = {device: sensors.components[device] for device in sensors.intervals}
     return sensors
 
 
-def _lag(
-    meter: EnergyIntervals, sensors: _Sensors, devices: list[str], start_us: int, end_us: int
-) -> tuple[float, float]:
-    spacings = [np.median(np.diff(series.start_us)) for series in (meter, *(sensors.intervals[d] for d in devices)) if len(series) > 1]
-    step_us = max(int(max(spacings, default=0)), (end_us - start_us) // MAX_LAG_WINDOWS, US_PER_S)
-    edges = np.arange(start_us, end_us + 1, step_us, dtype=np.int64)
-    return estimate_lag_s(meter, [sensors.intervals[device] for device in devices], edges)
+def _spacing_us(series: Iterable[EnergyIntervals]) -> int:
+    """Spacing of the readings of the coarsest series."""
+    return max((int(np.median(np.diff(intervals.start_us))) for intervals in series if len(intervals) > 1), default=0)
+
+
+def _lag(meter: EnergyIntervals, sensors: Sequence[EnergyIntervals], bounds_us: tuple[int, int]) -> tuple[float, float | None]:
+    """Lag of the meter [s] and correlation there; (0, None) where the readings are too far apart to show it."""
+    start_us, end_us = bounds_us
+    step_us = max(_spacing_us([meter, *sensors]), (end_us - start_us) // MAX_LAG_WINDOWS, US_PER_S)
+    if step_us > MAX_LAG_STEP_US:
+        return 0.0, None
+    return estimate_lag_s(meter, sensors, np.arange(start_us, end_us + 1, step_us, dtype=np.int64))
 
 
 def _windows(meter: EnergyIntervals, sensors: _Sensors, devices: list[str], bounds_us: tuple[int, int], lag_us: int) -> _Windows:
-    for length_s in WINDOWS_S:
+    shortest_s = MIN_READINGS_A_WINDOW * _spacing_us([meter, *(sensors.intervals[device] for device in devices)]) // US_PER_S
+    lengths_s = [length_s for length_s in WINDOWS_S if length_s >= shortest_s] or [shortest_s]
+    for length_s in lengths_s:
         length_us = length_s * US_PER_S
         first = -(-bounds_us[0] // length_us) * length_us
         edges = np.arange(first, bounds_us[1] + 1, length_us, dtype=np.int64)
@@ -147,9 +162,13 @@ def _windows(meter: EnergyIntervals, sensors: _Sensors, devices: list[str], boun
             continue
         wall_w, parts_w = mean_powers(meter, edges, lag_us), sensors.powers_w(devices, edges)
         covered = np.flatnonzero(~(np.isnan(wall_w) | np.isnan(parts_w)))
-        if len(covered) >= 2 * MIN_WINDOWS or length_s == WINDOWS_S[-1]:
+        if len(covered) >= 2 * MIN_WINDOWS or length_s == lengths_s[-1]:
             return _Windows(edges, covered, wall_w[covered], parts_w[covered], length_s)
-    raise CannotCalibrate(f"meter and sensors share less than {2 * WINDOWS_S[-1]} s; read for an hour or longer, with steps of load")
+    raise CannotCalibrate(
+        f"meter and sensors share {max(bounds_us[1] - bounds_us[0], 0) / US_PER_S:.0f} s, and a window alone takes "
+        f"{lengths_s[-1]} s; "
+        "read for an hour or longer, with steps of load"
+    )
 
 
 def _seen_range_w(view: LedgerView, host: str, devices: list[str], edges: Ints) -> tuple[float, float] | None:
@@ -174,7 +193,7 @@ def _certify(
     compared: list[str],
     windows: _Windows,
     seen_w: tuple[float, float] | None,
-    lag: tuple[float, float],
+    lag: tuple[float, float | None],
     now_us: int,
 ) -> Calibration:
     meter_class = request.meter_class_percent
@@ -192,7 +211,8 @@ def _certify(
     else:
         if ratio.value <= 1:
             raise CannotCalibrate(
-                f"the sensors of {request.host} read more than the wall (the meter reads {ratio.value:.3f} times their sum): a device is "
+                f"the sensors of {request.host} read more than the wall (the meter reads {ratio.value:.3f} times "
+                "their sum): a device is "
                 "read twice, a sensor reads too much, or the meter is on another supply; `footprint sensors` shows the verdicts"
             )
         uplift = from_uncertainties(ratio.value, *ratio.u)

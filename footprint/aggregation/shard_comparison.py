@@ -139,7 +139,8 @@ class ShardComparison:
             services = host.services if services is None else services
             learns = bool(host.tenures) if learns is None else learns
             ledger = host.ledger(day, tuple(services), learns=learns)
-            state = fingerprint([METHOD_VERSION, METHOD_REVISION, self.book.digest(), dated, ledger])
+            certificates = host.certificates_text(day)
+            state = fingerprint([METHOD_VERSION, METHOD_REVISION, self.book.digest(), dated, ledger, *certificates])
         else:
             services, learns = [], False
             state = fingerprint([METHOD_VERSION, METHOD_REVISION, dated, *self.view.service_versions(key.name, day, day)])

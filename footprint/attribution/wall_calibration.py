@@ -69,7 +69,8 @@ def mean_powers(intervals: EnergyIntervals, edges_us: Ints, shift_us: int = 0) -
 
     Examples
     --------
-    >>> one = EnergyIntervals(np.array([0]), np.array([4_000_000]), np.array([8_000_000]), np.array([4_000_000]), np.zeros(1, np.int8))
+    >>> start, end, energy = np.array([0]), np.array([4_000_000]), np.array([8_000_000])
+    >>> one = EnergyIntervals(start, end, energy, end, np.zeros(1, np.int8))
     >>> mean_powers(one, np.array([0, 2_000_000, 4_000_000, 6_000_000])).tolist()
     [2.0, 2.0, nan]
     """
@@ -104,18 +105,39 @@ def estimate_lag_s(meter: EnergyIntervals, sensors: Sequence[EnergyIntervals], e
     lags = np.arange(-MAX_LAG_S, MAX_LAG_S + 1e-9, max(step_s / 4, 0.5))
     scores = np.array([_correlation(mean_powers(meter, edges_us, round(lag * US_PER_S)), reference) for lag in lags])
     if np.isnan(scores).all():
-        raise CannotCalibrate("meter and sensors share no time; give readings of the same hours (--from, --to, and check the zone of the times)")
+        raise CannotCalibrate(
+            "meter and sensors share no time; give readings of the same hours (--from, --to, and check the zone of the times)"
+        )
     best = int(np.nanargmax(scores))
     if scores[best] < MIN_CORRELATION:
         raise CannotCalibrate(
-            f"the meter does not follow the sensors (correlation {scores[best]:.2f} at the best lag, {MIN_CORRELATION} is needed): "
+            f"the meter does not follow the sensors (correlation {scores[best]:.2f} at the best lag, "
+            f"{MIN_CORRELATION} is needed): "
             "is it on another server, or the load too even? Put steps of load on the host while the meter reads"
         )
     if best in (0, len(lags) - 1):
         raise CannotCalibrate(
-            f"the clock of the meter is {MAX_LAG_S:.0f} s or more away from the host's; set it, or correct its times, and read again"
+            f"the clock of the meter is {MAX_LAG_S:.0f} s or more away from the host's; set it, or correct its "
+            "times, and read again"
         )
     return float(lags[best]) + _vertex(scores[best - 1 : best + 2]) * float(lags[1] - lags[0]), float(scores[best])
+
+
+def check_follows(wall_w: Floats, parts_w: Floats) -> None:
+    """Refuse windows in which the meter does not follow the sensors; even loads and too few windows are refused elsewhere.
+
+    Raises
+    ------
+    CannotCalibrate
+        If their correlation is below ``MIN_CORRELATION``.
+    """
+    correlation = _correlation(wall_w, parts_w)
+    if correlation < MIN_CORRELATION:
+        raise CannotCalibrate(
+            f"the meter does not follow the sensors over the windows (correlation {correlation:.2f}, "
+            f"{MIN_CORRELATION} is needed): is it "
+            "on another server, or does something that no sensor sees change its load?"
+        )
 
 
 def _vertex(around: Floats) -> float:
@@ -159,25 +181,31 @@ def energy_ratio(wall_w: Floats, parts_w: Floats, meter_class_percent: float, se
     """
     if len(wall_w) < MIN_WINDOWS:
         raise CannotCalibrate(
-            f"{len(wall_w)} windows are covered by the meter and by every sensor, {MIN_WINDOWS} are needed; read for longer, or give "
+            f"{len(wall_w)} windows are covered by the meter and by every sensor, {MIN_WINDOWS} are needed; read for "
+            "longer, or give "
             "a meter's file without gaps"
         )
     low_w, high_w = np.quantile(parts_w, [0.05, 0.95])
     if high_w <= 0 or (high_w - low_w) / high_w < MIN_LOAD_RANGE:
         raise CannotCalibrate(
-            f"the load changes from {low_w:.0f} to {high_w:.0f} W only ({MIN_LOAD_RANGE:.0%} of the largest are needed): the ratio at "
+            f"the load changes from {low_w:.0f} to {high_w:.0f} W only ({MIN_LOAD_RANGE:.0%} of the largest are "
+            "needed): the ratio at "
             "another load would be unknown. Put steps of load on the host, from idle to full, while the meter reads"
         )
     if seen_w is not None and seen_w[1] > seen_w[0]:
         share = (min(high_w, seen_w[1]) - max(low_w, seen_w[0])) / (seen_w[1] - seen_w[0])
         if share < MIN_SHARE_OF_RANGE:
             raise CannotCalibrate(
-                f"the windows cover loads from {low_w:.0f} to {high_w:.0f} W, {max(share, 0):.0%} of the range in which the host works "
-                f"({seen_w[0]:.0f} to {seen_w[1]:.0f} W), {MIN_SHARE_OF_RANGE:.0%} are needed; put the missing loads on it while the meter reads"
+                f"the windows cover loads from {low_w:.0f} to {high_w:.0f} W, {max(share, 0):.0%} of the range in "
+                "which the host works "
+                f"({seen_w[0]:.0f} to {seen_w[1]:.0f} W), {MIN_SHARE_OF_RANGE:.0%} are needed; put the missing loads "
+                "on it while the meter reads"
             )
     value = float(wall_w.sum() / parts_w.sum())
     if not 0 < value <= MAX_RATIO:
-        raise CannotCalibrate(f"the meter reads {value:.2f} times the sensors, which cannot be one server: is the meter on this host alone?")
+        raise CannotCalibrate(
+            f"the meter reads {value:.2f} times the sensors, which cannot be one server: is the meter on this host alone?"
+        )
     ends = np.array([low_w, high_w] if seen_w is None else [min(low_w, seen_w[0]), max(high_w, seen_w[1])])
     slope, intercept = np.polyfit(parts_w, wall_w, 1)
     at_ends = slope + intercept / np.maximum(ends, 1e-9)

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footprint.cli.exit_status import CheckFailed, Exit, UsageError
-from footprint.cli.options import ConfigOption, FormatOption, FromOption, OutputOption, ToOption, bounds_of, opened, print_rows, say
+from footprint.cli.options import (
+    ConfigOption,
+    FormatOption,
+    FromOption,
+    OutputOption,
+    ToOption,
+    bounds_of,
+    opened,
+    print_rows,
+    say,
+)
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 
 if TYPE_CHECKING:
     from footprint.aggregation.calibration import Calibration
     from footprint.config import Config
-    from footprint.config.certificates import CalibrationCertificate
 
 MAX_REFUSED_SHARE = 0.01  # of a meter's lines
 COLUMNS = ("quantity", "value", "low", "high", "u_meter", "u_repeatability", "u_load", "windows")
@@ -23,14 +32,16 @@ COLUMNS = ("quantity", "value", "low", "high", "u_meter", "u_repeatability", "u_
 def calibrate(
     host: Annotated[str | None, typer.Argument(metavar="HOST", help="Host, as its readings name it.")] = None,
     meter: Annotated[
-        str | None, typer.Option("--meter", metavar="FILE", help="Readings of the wall meter: columns time and power_w or energy_j.")
+        str | None,
+        typer.Option("--meter", metavar="FILE", help="Readings of the wall meter: columns time and power_w or energy_j."),
     ] = None,
     serial: Annotated[str | None, typer.Option("--serial", metavar="TEXT", help="Serial number of the meter.")] = None,
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="DATE", help="From when on the certificate no longer holds.")
     ] = None,
     meter_class: Annotated[
-        float, typer.Option("--meter-class", metavar="PERCENT", min=0.01, max=10, help="Limit of error of the meter, % of the reading.")
+        float,
+        typer.Option("--meter-class", metavar="PERCENT", min=0.01, max=10, help="Limit of error of the meter, % of the reading."),
     ] = 1.0,
     device: Annotated[
         str, typer.Option("--device", metavar="NAME", help="The only device that the meter feeds: gives its gain, no uplift.")
@@ -45,9 +56,9 @@ def calibrate(
 ) -> int:
     """Calibrate a host on a wall meter: uplift and sensor gains, with interval and expiry.
 
-    Compares the meter's file with the host's sensors in the ledger. The result is stored as a certificate that is never changed;
-    while it is valid it replaces the uplift that the configuration declares or assumes. Exits with 6 where the readings support no
-    certificate, and says why.
+    Compares the meter's file with the host's sensors in the ledger. The result is stored as a certificate that is never
+    changed; while it is valid it replaces the uplift that the configuration declares or assumes. Exits with 6 where the
+    readings support no certificate, and says why.
     """
     facts, store = opened(config)
     if list_:
@@ -58,7 +69,15 @@ def calibrate(
     if missing or host is None or meter is None or serial is None or expires is None:
         raise UsageError(f"missing: {', '.join(missing)} (or --list)")
     return _calibrate(
-        facts, store, (host, meter, serial, expires), meter_class, device, bounds_of(facts, from_, to), form, output, dry_run=dry_run
+        facts,
+        store,
+        (host, meter, serial, expires),
+        meter_class,
+        device,
+        bounds_of(facts, from_, to),
+        form,
+        output,
+        dry_run=dry_run,
     )
 
 
@@ -128,10 +147,16 @@ def _rows(calibration: Calibration) -> list[dict[str, Any]]:
 
 def _say_summary(facts: Config, calibration: Calibration) -> None:
     certificate = calibration.certificate
+    lag = (
+        "the readings are too far apart to show a lag of the meter's clock, and the windows are long enough to bear one"
+        if calibration.correlation is None
+        else f"the meter's clock was {abs(certificate.lag_s):.1f} s {'behind' if certificate.lag_s >= 0 else 'ahead'}, which was "
+        f"corrected (correlation {calibration.correlation:.3f})"
+    )
     say(
         f"{certificate.windows} windows of {certificate.window_s} s, {format_instant(certificate.measured_from_us)} to "
-        f"{format_instant(certificate.measured_to_us)}; load {certificate.load_low_w:.0f} to {certificate.load_high_w:.0f} W; the meter's "
-        f"clock was {certificate.lag_s:+.1f} s behind and was corrected (correlation {calibration.correlation:.3f})"
+        f"{format_instant(certificate.measured_to_us)}; load {certificate.load_low_w:.0f} to "
+        f"{certificate.load_high_w:.0f} W; {lag}"
     )
     for note in calibration.notes:
         say(f"not separated: {note}")
@@ -146,7 +171,8 @@ def _say_summary(facts: Config, calibration: Calibration) -> None:
 
 def _print_certificates(facts: Config, store: Any, host: str | None, form: Format, output: Any) -> int:
     from footprint.ledger.certificates import certified_config
-    from footprint.queries.certificates import COLUMNS as LISTED, certificate_rows
+    from footprint.queries.certificates import COLUMNS as LISTED
+    from footprint.queries.certificates import certificate_rows
 
     rows = certificate_rows(certified_config(store, facts).certificates, now_us(), host)
     return print_rows(list(LISTED), rows, form, output, "no certificate; `footprint calibrate HOST --meter FILE …` makes one")

@@ -101,10 +101,7 @@ class CalibrationCertificate:
 
 def expanded(estimate: Estimate) -> tuple[float, float]:
     """Bounds at U = 2u of an estimate whose own bounds are rectangular (about 95 %)."""
-    return (
-        estimate.value - COVERAGE_FACTOR * estimate.u_low,
-        estimate.value + COVERAGE_FACTOR * estimate.u_high,
-    )
+    return (estimate.value - COVERAGE_FACTOR * estimate.u_low, estimate.value + COVERAGE_FACTOR * estimate.u_high)
 
 
 def from_uncertainties(value: float, u_low: float, u_high: float) -> Estimate:
@@ -112,15 +109,20 @@ def from_uncertainties(value: float, u_low: float, u_high: float) -> Estimate:
     return Estimate(value, value - math.sqrt(3) * u_low, value + math.sqrt(3) * u_high)
 
 
-def certificate_at(
-    certificates: Iterable[CalibrationCertificate], host: str, instant_us: int
-) -> CalibrationCertificate | None:
+def certificate_at(certificates: Iterable[CalibrationCertificate], host: str, instant_us: int) -> CalibrationCertificate | None:
     """The newest certificate of a host that is valid at an instant, or None."""
     valid = [c for c in certificates if c.host == host and c.since_us <= instant_us < c.until_us]
     return max(valid, key=lambda certificate: (certificate.made_us, certificate.since_us), default=None)
 
 
-def certificates_text(certificates: Iterable[CalibrationCertificate]) -> str:
-    """Certificates as a part of digests; empty where there is none, as in digests of before there were certificates."""
+def certificates_of_host(
+    certificates: Iterable[CalibrationCertificate], host: str, start_us: int, end_us: int
+) -> list[CalibrationCertificate]:
+    """Certificates of a host that are valid at some instant of [start, end)."""
+    return [c for c in certificates if c.host == host and c.since_us < end_us and c.until_us > start_us]
+
+
+def certificates_text(certificates: Iterable[CalibrationCertificate]) -> list[str]:
+    """Certificates as parts of a fingerprint; none where there is none, as in fingerprints of before there were certificates."""
     listed = list(certificates)
-    return digest_text(listed) if listed else ""
+    return [digest_text(listed)] if listed else []

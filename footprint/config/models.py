@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from footprint.config.access import AccessRules
-from footprint.config.certificates import CalibrationCertificate, certificate_at, certificates_text
+from footprint.config.certificates import CalibrationCertificate, certificate_at
 from footprint.config.disclosure import DisclosureRules
 from footprint.config.editions import EditionRules
 from footprint.config.evaluations import Action, Evaluation
@@ -299,8 +299,7 @@ class Config:
         dated = [fact for fact in facts if fact.since_us != ALWAYS and fact.since_us < end_us and fact.until_us > day_us]
         # Ignore ``until``: the end of a fact is implied by the next one.
         open_ended = [replace(fact, until_us=FOREVER_US) for fact in dated]
-        certificates = [fact for fact in self.certificates if fact.since_us < end_us and fact.until_us > day_us]
-        text = digest_text(open_ended) + _replicas_text(dated) + certificates_text(certificates)
+        text = digest_text(open_ended) + _replicas_text(dated)
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     def facts_digest(self) -> str:
@@ -316,18 +315,11 @@ class Config:
             self.placements,
             self.use_cases,
         )
-        text = digest_text(facts) + _replicas_text(self.services) + certificates_text(self.certificates)
+        text = digest_text(facts) + _replicas_text(self.services)
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     def edges_us(self) -> list[int]:
         """Sorted instants [µs] at which a dated fact starts or ends."""
-        facts: tuple[Any, ...] = (
-            *self.sites,
-            *self.hosts,
-            *self.services,
-            *self.placements,
-            *self.use_cases,
-            *self.certificates,
-        )
+        facts: tuple[Any, ...] = (*self.sites, *self.hosts, *self.services, *self.placements, *self.use_cases)
         edges = {edge for fact in facts for edge in (fact.since_us, fact.until_us)}
         return sorted(edges - {ALWAYS, FOREVER_US})
