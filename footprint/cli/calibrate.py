@@ -54,11 +54,11 @@ def calibrate(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Calibrate a host on a wall meter: uplift and sensor gains, with interval and expiry.
+    """Calibrate a host on a wall meter; list the certificates.
 
-    Compares the meter's file with the host's sensors in the ledger. The result is stored as a certificate that is never
-    changed; while it is valid it replaces the uplift that the configuration declares or assumes. Exits with 6 where the
-    readings support no certificate, and says why.
+    Compares the meter's file with the host's sensors in the ledger, and gives the uplift and the gains of sensors with their
+    intervals. The result is stored as a certificate that is never changed; while it is valid it replaces the uplift that the
+    configuration declares or assumes. Exits with 6 where the readings support no certificate, and says why.
     """
     facts, store = opened(config)
     if list_:
