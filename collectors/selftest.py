@@ -69,7 +69,7 @@ class Step:
 
 
 @dataclass(slots=True)
-class Series:
+class SensorSeries:
     """Samples of one source of one device: monotonic instants [µs] and values, a counter [µJ] or a power [µW]."""
 
     channel: Channel
@@ -210,7 +210,7 @@ def measure(
     table = ProcessTable(config.proc)
     step_us = round(minutes * 60e6 / len(LOADS))
     steps = [Step(load, gpu_load=bool(load_command) and load > 0) for load in LOADS]
-    series: dict[tuple[str, str], Series] = {}
+    series: dict[tuple[str, str], SensorSeries] = {}
     reads_us: list[int] = []
     notes: list[str] = []
     at_us, _ = wall_and_monotonic_us()
@@ -246,7 +246,12 @@ def measure(
 
 
 def _read_step(
-    sensors: SensorSet, table: ProcessTable, step: Step, step_us: int, series: dict[tuple[str, str], Series], reads_us: list[int]
+    sensors: SensorSet,
+    table: ProcessTable,
+    step: Step,
+    step_us: int,
+    series: dict[tuple[str, str], SensorSeries],
+    reads_us: list[int],
 ) -> None:
     before = _host_us(table)
     step.start_us = time.monotonic_ns() // 1000
@@ -277,12 +282,12 @@ def _host_us(table: ProcessTable) -> tuple[int, int] | None:
         return None
 
 
-def _add(series: dict[tuple[str, str], Series], sample: Sample) -> None:
+def _add(series: dict[tuple[str, str], SensorSeries], sample: Sample) -> None:
     is_counter = sample.counter_uj is not None
     value = sample.counter_uj if sample.counter_uj is not None else sample.power_uw
     if value is None:
         return
-    one = series.setdefault((sample.channel.device, sample.channel.source), Series(sample.channel, is_counter))
+    one = series.setdefault((sample.channel.device, sample.channel.source), SensorSeries(sample.channel, is_counter))
     if one.is_counter == is_counter and (not one.time_us or sample.mono_us > one.time_us[-1]):
         one.time_us.append(sample.mono_us)
         one.value.append(value)
@@ -372,7 +377,7 @@ def _driver_versions(config: AgentConfig) -> dict[str, str]:
     return versions
 
 
-def _judge(one: Series, all_series: Sequence[Series], steps: Sequence[Step], reads_us: Sequence[int]) -> SensorResult:
+def _judge(one: SensorSeries, all_series: Sequence[SensorSeries], steps: Sequence[Step], reads_us: Sequence[int]) -> SensorResult:
     channel = one.channel
     powers = tuple(one.power_w(step.settled_us, step.end_us) for step in steps)
     rest, full = powers[0], powers[2]
@@ -427,19 +432,19 @@ def _load_reaches(channel: Channel, steps: Sequence[Step]) -> bool:
     return channel.component in ("cpu", "host") and _load_was_seen(steps)
 
 
-def _change_instants(one: Series) -> list[int]:
+def _change_instants(one: SensorSeries) -> list[int]:
     pairs = zip(one.value, one.value[1:], one.time_us[1:], strict=False)
     return [at_us for before, after, at_us in pairs if before != after]
 
 
-def _resolution(one: Series) -> float | None:
+def _resolution(one: SensorSeries) -> float | None:
     """Smallest step between different values, J or W."""
     distinct = sorted(set(one.value))
     differences = [after - before for before, after in pairwise(distinct)]
     return min(differences) / 1e6 if differences else None
 
 
-def _lag_s(one: Series, steps: Sequence[Step]) -> float | None:
+def _lag_s(one: SensorSeries, steps: Sequence[Step]) -> float | None:
     """Time from the start of the first load until the power passes the middle between rest and load."""
     rest, loaded = (one.power_w(step.settled_us, step.end_us) for step in steps[:2])
     if rest is None or loaded is None or loaded <= rest:
@@ -451,7 +456,7 @@ def _lag_s(one: Series, steps: Sequence[Step]) -> float | None:
     )
 
 
-def _siblings(one: Series, all_series: Sequence[Series]) -> list[Series]:
+def _siblings(one: SensorSeries, all_series: Sequence[SensorSeries]) -> list[SensorSeries]:
     """Other sources of the same device that are sensors, and that move where this one does."""
     is_still = len(set(one.value)) == 1
     return [
@@ -464,7 +469,7 @@ def _siblings(one: Series, all_series: Sequence[Series]) -> list[Series]:
     ]
 
 
-def _agreement(one: Series, all_series: Sequence[Series], start_us: int, end_us: int) -> dict[str, float]:
+def _agreement(one: SensorSeries, all_series: Sequence[SensorSeries], start_us: int, end_us: int) -> dict[str, float]:
     """Energy over that of each other source of the device, in the time that both read."""
     ratios = {}
     for other in _siblings(one, all_series):
@@ -487,11 +492,11 @@ class _Judgement(NamedTuple):
 
 
 def _verdict(
-    one: Series,
+    one: SensorSeries,
     powers: Sequence[float | None],
     follows: bool | None,
     agreement: dict[str, float],
-    siblings: Sequence[Series],
+    siblings: Sequence[SensorSeries],
     window_us: tuple[int, int],
 ) -> _Judgement:
     """The first rule that holds decides: the ceiling, other sources, the load, the floor."""
@@ -525,7 +530,7 @@ def _verdict(
     return judgement
 
 
-def _against(one: Series, other: Series, ratio: float, window_us: tuple[int, int]) -> _Judgement:
+def _against(one: SensorSeries, other: SensorSeries, ratio: float, window_us: tuple[int, int]) -> _Judgement:
     """Judgement of one source by another one of its device, of which it read ``ratio`` times the energy."""
     energy_uj = other.energy_uj(*window_us) or 0.0
     allowed = energy_uj / (1 + AGREEMENT), energy_uj * (1 + AGREEMENT)

@@ -20,7 +20,7 @@ from collectors import selftest
 from collectors.cli import main
 from collectors.config import AgentConfig
 from collectors.rapl import RaplCollector
-from collectors.selftest import SelftestReport, SensorResult, Series, Step, measure, report_lines
+from collectors.selftest import SelftestReport, SensorResult, SensorSeries, Step, measure, report_lines
 from footprint.core.samples import Channel
 from tests.simulation.sensors import powercap
 
@@ -36,9 +36,9 @@ def steps(*, busy: tuple[float, ...] = (0.05, 0.55, 1.0, 0.05), gpu_load: bool =
     ]
 
 
-def counter(power_w: tuple[float, ...], *, scale: float = 1.0, period_s: float = 0.05, lag_s: float = 0.0) -> Series:
+def counter(power_w: tuple[float, ...], *, scale: float = 1.0, period_s: float = 0.05, lag_s: float = 0.0) -> SensorSeries:
     """A counter of a CPU whose power follows the steps."""
-    series = Series(Channel("cpu:0", "cpu", "rapl", model="Xeon"), is_counter=True)
+    series = SensorSeries(Channel("cpu:0", "cpu", "rapl", model="Xeon"), is_counter=True)
     energy = 0.0
     for tick in range(round(4 * STEP_S / period_s)):
         at_s = tick * period_s
@@ -50,10 +50,10 @@ def counter(power_w: tuple[float, ...], *, scale: float = 1.0, period_s: float =
 
 def power(
     power_w: tuple[float, ...], *, component: str = "cpu", source: str = "acpi-power", seed: int = 1, every: int = 1
-) -> Series:
+) -> SensorSeries:
     rng = random.Random(seed)
     device = "gpu:0" if component == "gpu" else "cpu:0"
-    series = Series(Channel(device, component, source, model=""), is_counter=False)
+    series = SensorSeries(Channel(device, component, source, model=""), is_counter=False)
     value = 0
     for tick in range(4 * STEP_S * 20):
         if tick % every == 0:
@@ -63,7 +63,7 @@ def power(
     return series
 
 
-def judged(one: Series, others: tuple[Series, ...] = (), load: list[Step] | None = None) -> SensorResult:
+def judged(one: SensorSeries, others: tuple[SensorSeries, ...] = (), load: list[Step] | None = None) -> SensorResult:
     return selftest._judge(one, [one, *others], load or steps(), one.time_us)
 
 
@@ -103,7 +103,7 @@ def test_a_sensor_that_is_refreshed_slowly_says_its_period_and_noise() -> None:
         ),
     ],
 )
-def test_faults_are_named(one: Series, others: tuple[Series, ...], verdict: str, reason: str) -> None:
+def test_faults_are_named(one: SensorSeries, others: tuple[SensorSeries, ...], verdict: str, reason: str) -> None:
     result = judged(one, others)
     assert (result.verdict, result.reason) == (verdict, reason)
     assert result.fails
@@ -146,7 +146,7 @@ def test_an_estimate_is_no_sensor() -> None:
     assert any("an estimate" in line for line in report_lines(report(result)))
 
 
-def replace_source(series: Series, source: str) -> Series:
+def replace_source(series: SensorSeries, source: str) -> SensorSeries:
     series.channel = replace(series.channel, source=source)
     return series
 
