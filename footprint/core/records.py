@@ -22,6 +22,7 @@ from footprint.core.limits import (
     requests_fault,
     tokens_fault,
 )
+from footprint.core.sensor_verdicts import VALUE_NAMES
 from footprint.core.stored_forms import keys_of, stored_as
 from footprint.core.timestamps import BadTimestamp, format_instant, parse_instant
 from footprint.core.units import INT64_MAX
@@ -33,9 +34,11 @@ COMPONENTS = ("gpu", "cpu", "dram", "host")
 ESTIMATE_SOURCES = frozenset({"estimate", "tdp"})
 POWER_SOURCES = frozenset({"nvml-power", "hwmon-power", "ipmi", "redfish", "amd-power", "acpi-power"})
 MODELLED = "-mig"  # suffix of the source of a GPU instance that gets a share of its board's energy
+WITNESS = "-witness"  # suffix of a second source of a grade that another source of the device has already
 
 # Context of a device: state stored beside its energy. A name may be followed by ``/`` and a process group.
-CONTEXT = frozenset({"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory_used_bytes", "busy_us", "holding"})
+# Verdicts on sensors and their states are followed by ``/`` and the source of the energy.
+CONTEXT = VALUE_NAMES | {"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory_used_bytes", "busy_us", "holding"}
 
 # Status of a record, stored as bits with the reading.
 FLAG_GAP, FLAG_RESET, FLAG_CLOSED, FLAG_UNSYNCHRONISED = 1, 2, 4, 8
@@ -60,7 +63,12 @@ class BadLine(FootprintError):
 
 
 def grade_of(source: str, *, counter: bool) -> str:
-    """Grade of a stream: ``counter``, ``power``, ``modelled`` or ``estimate``, best first; only the best of a device counts."""
+    """Grade of a stream: ``counter``, ``power``, ``modelled``, ``witness`` or ``estimate``; only the best of a device counts.
+
+    A ``witness`` measures what another source of the device measures already; it counts only if no other source is good.
+    """
+    if source.endswith(WITNESS):
+        return "witness"
     if source in ESTIMATE_SOURCES or source.startswith("estimate"):
         return "estimate"
     if source.endswith(MODELLED):
