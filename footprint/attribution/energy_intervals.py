@@ -28,6 +28,7 @@ NO_WITNESS, CONFIRMED, DISPUTED = 0, 1, 2
 
 MIN_GAP_US = 5 * US_PER_S
 GAP_MEDIAN_FACTOR = 3
+MAX_CLOCK_STEP_US = 600 * US_PER_S  # by which the time between two samples may exceed what the wall clock shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,10 @@ def intervals_from_counter(
     bridged &= ~(has_coverage & (2 * covered >= end - start))
     kind = np.where(bridged, BRIDGED, method).astype(np.int8)
     intervals = EnergyIntervals(start, end, energy, covered, kind)
-    return _without_implausible(intervals, ceiling_uw)[valid]
+    # The wall clock may have been set back meanwhile: the time watched is that of the monotonic clock.
+    watched_us = np.where(has_coverage, np.minimum(np.diff(samples.covered_us), end - start + MAX_CLOCK_STEP_US), 0)
+    exceeds = _exceeds(energy, np.maximum(end - start, watched_us), ceiling_uw)
+    return (disbelieve(intervals, exceeds, IMPLAUSIBLE) if exceeds.any() else intervals)[valid]
 
 
 def _is_misread(samples: Samples, ceiling_uw: int | None) -> NDArray[np.bool_]:
@@ -203,12 +207,6 @@ def _exceeds(energy_uj: Ints, length_us: Ints, ceiling_uw: int | None) -> NDArra
         return np.zeros(len(energy_uj), dtype=bool)
     exceeds: NDArray[np.bool_] = energy_uj > ceiling_uw * ((length_us + REFRESH_US) / PJ_PER_UJ)
     return exceeds
-
-
-def _without_implausible(intervals: EnergyIntervals, ceiling_uw: int | None) -> EnergyIntervals:
-    """Intervals in which those above the ceiling hold no energy and no covered time."""
-    exceeds = _exceeds(intervals.energy_uj, intervals.end_us - intervals.start_us, ceiling_uw)
-    return disbelieve(intervals, exceeds, IMPLAUSIBLE) if exceeds.any() else intervals
 
 
 def disbelieve(intervals: EnergyIntervals, refused: NDArray[np.bool_], method: int) -> EnergyIntervals:

@@ -262,7 +262,7 @@ def _bounded(
     bottom_uj = np.where(is_candidate, np.minimum(least_uj, energy_uj), least_uj)
     top_uj = np.where(is_candidate, np.maximum(allowed_uj, energy_uj), allowed_uj)
     share = _shares(intervals, window, size)
-    parts = split_integers(total_uj, share, window)
+    parts = split_integers(np.where(length_us > 0, total_uj, 0), share, window)
     down, up = np.ceil((total_uj - bottom_uj)[window] * share), np.ceil((top_uj - total_uj)[window] * share)
     up = np.where(is_standing, np.ceil(np.where(is_bounded, allowed_uj, 0.0)[window] * share), up)
     return (

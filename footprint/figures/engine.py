@@ -34,6 +34,9 @@ from footprint.storage.database import Store, table
 from footprint.storage.shard_key import ShardKey
 
 
+SENSOR_IN_DOUBT = "sensor-in-doubt"  # flag of rows
+
+
 @dataclass(frozen=True, slots=True)
 class QueryResult:
     """Columns in order and rows by column; unknown values are None. ``notes`` are remarks for the reader."""
@@ -101,6 +104,12 @@ class ResultSet:
     def impact(self, group: Group, name: str) -> float | None:
         """An impact of a row beside location-based emissions, in the unit of its column; None where a factor is missing."""
         return self.sums.impacts()[name][group.number] if self.sums is not None and group.number >= 0 else 0.0
+
+    def is_doubted(self, group: Group) -> bool:
+        """Whether energy of a row rests on a sensor that its witness disputes."""
+        if self.sums is None or group.number < 0:
+            return False
+        return any(self.sums.totals[group.number][name] for name in ("disputed_uj", "doubt_low_uj", "doubt_high_uj"))
 
     def energy_uj(self, group: Group) -> int:
         """Energy of a row [µJ]."""
@@ -334,7 +343,8 @@ def _row(
         row["sci_g_per_request"] = sum(parts) / counted["requests"]
     row["coverage"] = min(read / expected, 1.0) if expected else None
     row["status"] = "provisional" if provisional else "final"
-    row["flags"] = "+".join(row_flags(result.declared, group.raised_flags, group.services, group.use_cases, group.hosts))
+    raised = group.raised_flags | ({SENSOR_IN_DOUBT} if result.is_doubted(group) else set())
+    row["flags"] = "+".join(row_flags(result.declared, raised, group.services, group.use_cases, group.hosts))
     return row
 
 

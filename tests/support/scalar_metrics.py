@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH
 from footprint.figures.cell_table import AMOUNTS, CellKey
+from footprint.figures.metrics import SENSORS_IN_DOUBT
 from footprint.figures.row_metrics import IMPACTS, added_by_uplift, figures_from_sums, gap_allowance
 from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -108,6 +110,10 @@ def _causes(key: CellKey, of: dict[str, int], *, apart: bool) -> Iterable[tuple[
     basis = key.basis
     it_kwh = (of["active_uj"] + of["idle_uj"] + of["host_uj"]) / UJ_PER_KWH
     pue = Estimate(*basis.pue)
+    if of["doubt_low_uj"] or of["doubt_high_uj"]:
+        # Half of a bound is its standard uncertainty, and an Estimate divides bounds by the square root of 3.
+        low, high = (of[f"doubt_{side}_uj"] / UJ_PER_KWH * math.sqrt(3) / 2 for side in ("low", "high"))
+        yield SENSORS_IN_DOUBT, pue.value, Estimate(0.0, -low, high)
     yield (f"pue {'assumed' if basis.pue_assumed else basis.site}"), it_kwh, pue
     if basis.component == "host":
         added = added_by_uplift(of) / UJ_PER_KWH
