@@ -28,6 +28,7 @@ NO_WITNESS, CONFIRMED, DISPUTED = 0, 1, 2
 
 MIN_GAP_US = 5 * US_PER_S
 GAP_MEDIAN_FACTOR = 3
+MAX_STAND_US = 120 * US_PER_S  # service processors refresh their counters once a minute at the latest
 MAX_CLOCK_STEP_US = 600 * US_PER_S  # by which the time between two samples may exceed what the wall clock shows
 
 
@@ -184,8 +185,14 @@ def intervals_from_counter(
     intervals = EnergyIntervals(start, end, energy, covered, kind)
     # The wall clock may have been set back meanwhile: the time watched is that of the monotonic clock.
     watched_us = np.where(has_coverage, np.minimum(np.diff(samples.covered_us), end - start + MAX_CLOCK_STEP_US), 0)
-    exceeds = _exceeds(energy, np.maximum(end - start, watched_us), ceiling_uw)
+    exceeds = _exceeds(energy, np.maximum(end - start, watched_us) + _stood_us(start, end, energy), ceiling_uw)
     return (disbelieve(intervals, exceeds, IMPLAUSIBLE) if exceeds.any() else intervals)[valid]
+
+
+def _stood_us(start_us: Ints, end_us: Ints, energy_uj: Ints) -> Ints:
+    """Time [µs] for which a counter had stood still before each interval: energy of that time may come late."""
+    moved_us = np.maximum.accumulate(np.where(energy_uj != 0, end_us, start_us[0]))
+    return np.minimum(start_us - np.concatenate([start_us[:1], moved_us[:-1]]), MAX_STAND_US)
 
 
 def _is_misread(samples: Samples, ceiling_uw: int | None) -> NDArray[np.bool_]:
@@ -294,11 +301,12 @@ def fill_gaps(first: EnergyIntervals, second: EnergyIntervals) -> EnergyInterval
 def in_order(*series: EnergyIntervals) -> EnergyIntervals:
     """The intervals of several series, which do not overlap, in order of time."""
     names = ("start_us", "end_us", "energy_uj", "covered_us", "method")
-    joined = EnergyIntervals(*(np.concatenate([getattr(part, name) for part in series]) for name in names))
+    start, end, energy, covered, method = (np.concatenate([getattr(part, name) for part in series]) for name in names)
+    joined = EnergyIntervals(start, end, energy, covered, method)
     if any(part.doubt is not None for part in series):
         doubts = [part.doubts for part in series]
-        columns = (np.concatenate([getattr(part, name) for part in doubts]) for name in ("low_uj", "high_uj", "witness"))
-        joined = replace(joined, doubt=Doubt(*columns))
+        low, high, witness = (np.concatenate([getattr(part, name) for part in doubts]) for name in ("low_uj", "high_uj", "witness"))
+        joined = replace(joined, doubt=Doubt(low, high, witness))
     return joined[np.argsort(joined.start_us, kind="stable")]
 
 

@@ -71,11 +71,11 @@ class VerdictWindows:
         until the next one, for ``HELD_US`` at most.
         """
 
-        def column(name: str, kind: type = np.int64) -> Ints:
-            return np.array([getattr(verdict, name) for verdict in verdicts], dtype=kind)
+        def column(name: str) -> Ints:
+            return np.array([getattr(verdict, name) for verdict in verdicts], dtype=np.int64)
 
         at_us, window_us = column("at_us"), np.maximum(column("window_us"), 1)
-        codes = column("verdict", np.int8)
+        codes = column("verdict").astype(np.int8)
         bad = np.isin(codes, _BAD) | (column("doubt_since_us") > 0)
         bad_until = np.maximum.accumulate(np.where(bad, at_us, 0))
         start = np.where(bad, at_us - window_us, np.maximum(at_us - window_us, bad_until))
@@ -84,7 +84,7 @@ class VerdictWindows:
         judged, low, high = (column(name) * (PJ_PER_UJ / window_us) for name in ("judged_uj", "low_uj", "high_uj"))
         doubt_us = np.maximum(at_us - column("doubt_since_us"), 1)
         excess = np.where(column("doubt_since_us") > 0, column("doubt_uj") * (PJ_PER_UJ / doubt_us), 0.0)
-        witness = column("witness", np.int8)
+        witness = column("witness")
         windows = cls(
             start, end, codes, judged, low, high, excess, witness != Witness.NONE, (witness == Witness.BOUNDS) & (judged > high)
         )

@@ -238,6 +238,15 @@ def test_a_claimed_monotonic_time_does_not_make_energy_plausible() -> None:
     assert day.method.tolist() == [IMPLAUSIBLE]
 
 
+def test_a_counter_that_is_refreshed_once_a_minute_is_believed() -> None:
+    """Read every ten seconds, it stands still five times and then holds the energy of a minute."""
+    joule = 10**6
+    values = [48_000 * joule * (second // 60) for second in range(0, 660, 10)]
+    read = intervals_from_counter(samples(values, step_s=10), 300 * S, COUNTER, CEILING_UW)
+    assert set(read.method.tolist()) == {COUNTER}
+    assert int(read.energy_uj.sum()) == 800 * 600 * S
+
+
 def test_a_counter_over_a_gap_is_bridged_below_the_ceiling() -> None:
     joule = 10**6
     read = intervals_from_counter(samples([0, 3_000_000 * joule], step_s=10_000), 300 * S, COUNTER, CEILING_UW)
