@@ -49,9 +49,7 @@ def verdicts_on(stream: StreamInfo, verdicts: DeviceVerdicts) -> VerdictWindows 
     return None
 
 
-def _windows(
-    view: LedgerView, source: str, streams: Mapping[str, StreamInfo], day: int, since_us: int | None
-) -> VerdictWindows:
+def _windows(view: LedgerView, source: str, streams: Mapping[str, StreamInfo], day: int, since_us: int | None) -> VerdictWindows:
     values = {name: _values(view, streams[name], day, since_us) for name in (_VERDICT, _DOUBT_SINCE) if name in streams}
     is_good = set(values[_VERDICT].values()) <= {Verdict.AGREES, Verdict.NO_WITNESS}
     if is_good and not any(values.get(_DOUBT_SINCE, {}).values()):

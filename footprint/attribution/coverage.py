@@ -20,8 +20,9 @@ class Coverage:
     """Coverage of one device by slot, arrays of shape (n,); times in µs, energy in µJ.
 
     ``slot`` is the index of the slot, ``first_us`` and ``last_us`` are the first and last instant read in it.
-    ``modelled_us`` is the part of ``measured_us`` that an estimate, not a sensor, gave. ``standing_us`` and ``implausible_us`` are
-    the times, missing, in which the only source stood still while the device drew energy, or claimed more than it can draw.
+    ``modelled_us`` is the part of ``measured_us`` that an estimate, not a sensor, gave. ``standing_us`` and
+    ``implausible_us`` are the times, missing, in which the only source stood still while the device drew energy, or claimed more
+    than it can draw.
     """
 
     slot: Ints

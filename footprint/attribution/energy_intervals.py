@@ -1,8 +1,8 @@
 """Energy intervals: samples of one device turned into disjoint intervals with their energy. Only this module takes differences.
 
 A counter (energy since an epoch) gives the difference of consecutive samples; power is integrated by the trapezoidal rule. Where
-neither is valid there is no interval: absence is not zero. Where a source reads and cannot be believed, the interval holds no energy
-and no covered time, and its method names the reason.
+neither is valid there is no interval: absence is not zero. Where a source reads and cannot be believed, the interval holds no
+energy and no covered time, and its method names the reason.
 """
 
 from __future__ import annotations
@@ -305,7 +305,9 @@ def in_order(*series: EnergyIntervals) -> EnergyIntervals:
     joined = EnergyIntervals(start, end, energy, covered, method)
     if any(part.doubt is not None for part in series):
         doubts = [part.doubts for part in series]
-        low, high, witness = (np.concatenate([getattr(part, name) for part in doubts]) for name in ("low_uj", "high_uj", "witness"))
+        low, high, witness = (
+            np.concatenate([getattr(part, name) for part in doubts]) for name in ("low_uj", "high_uj", "witness")
+        )
         joined = replace(joined, doubt=Doubt(low, high, witness))
     return joined[np.argsort(joined.start_us, kind="stable")]
 

@@ -1,9 +1,9 @@
 """Sensor doubt: what the verdicts on the sources of a device make of their energy.
 
-In a window in which a source disagrees with its witness, it ranks below every other source of the device. Where another one covers
-the time, that one counts; unless a witness of its own confirms it, its interval also holds what the doubted source counted. Where
-none does, the doubted energy is kept within what the witness allows, and its interval holds all that the witness allows. A source
-that stands still while its device draws energy is no zero: that time is not covered.
+In a window in which a source disagrees with its witness, it ranks below every other source of the device. Where another one
+covers the time, that one counts; unless a witness of its own confirms it, its interval also holds what the doubted source
+counted. Where none does, the doubted energy is kept within what the witness allows, and its interval holds all that the
+witness allows. A source that stands still while its device draws energy is no zero: that time is not covered.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class VerdictWindows:
     """Verdicts on one source as disjoint windows in order of time, arrays of shape (n,).
 
     ``low_uw`` and ``high_uw`` are the mean powers [µW] that the witness allows, ``judged_uw`` the one that the source showed;
-    ``is_bounded`` is False where no witness bounds them. ``excess_uw`` is the mean power in suspense, neither counted nor refused.
-    ``is_impossible``: what the source showed is beyond physics, so it is no candidate for the truth.
+    ``is_bounded`` is False where no witness bounds them. ``excess_uw`` is the mean power in suspense, neither counted nor
+    refused. ``is_impossible``: what the source showed is beyond physics, so it is no candidate for the truth.
     """
 
     start_us: Ints

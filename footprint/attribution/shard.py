@@ -300,7 +300,9 @@ class _ShardBuilder:
         read = np.array([_energy_by_window(d.intervals, self.edges) for d in self._parts(host)]).reshape(-1, self.windows)
         shares = self.grades[2:, [self.device_index[d.host, d.device] for d in self._parts(host)]]
         of_parts_witnessed = (shares * read).sum(axis=1) / np.maximum(parts, 1)
-        of_wall_witnessed = sum((_witness_by_window(*piece, self.windows) for piece in pieces), start=0.0 * none) / np.maximum(wall, 1)
+        of_wall_witnessed = sum((_witness_by_window(*piece, self.windows) for piece in pieces), start=0.0 * none) / np.maximum(
+            wall, 1
+        )
         self.grades[2:, bearer] = np.where(metered, of_wall_witnessed, of_parts_witnessed)
 
     def _parts(self, host: str) -> list[DeviceInput]:
@@ -387,7 +389,7 @@ class _ShardBuilder:
         return pd.DataFrame({name: named[name] if name in named else rows[name] for name in (*KEY_COLUMNS, *AMOUNTS)})
 
     def _add_grades(self, rows: dict[str, Ints]) -> None:
-        """Grade bridged and modelled energy B, estimated energy C, and what witnesses say, as the device has them in the window."""
+        """Grade bridged and modelled energy B, estimated energy C; add what witnesses say: as the device has it in the window."""
         energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
         for column, shares in zip(_SHARED_COLUMNS, self.grades, strict=True):
             rows[column] += np.rint(energy * shares[rows["device"], rows["window"]]).astype(np.int64)

@@ -33,7 +33,6 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.shard_key import ShardKey
 
-
 SENSOR_IN_DOUBT = "sensor-in-doubt"  # flag of rows
 
 

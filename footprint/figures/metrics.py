@@ -25,8 +25,8 @@ from footprint.figures.cell_table import AMOUNTS, Amounts, CellTable, combine_co
 from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.uncertainty import UncertaintyBudget
 
-# Bounds of what witnesses allow, not chances: they add up over devices, and half of a bound is its standard uncertainty, so that the
-# interval U = 2u of a figure holds all of them whatever else it holds.
+# Bounds of what witnesses allow, not chances: they add up over devices, and half of a bound is its standard uncertainty, so that
+# the interval U = 2u of a figure holds all of them whatever else it holds.
 SENSORS_IN_DOUBT = "sensors in doubt"
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
 _SQRT_3 = math.sqrt(3)

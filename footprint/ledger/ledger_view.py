@@ -168,7 +168,14 @@ class LedgerView:
             self._streams = {}
             for row in rows:
                 info = StreamInfo(
-                    row.id, names[row.host_id], names[row.device_id], row.component, row.quantity, row.grade, row.model, row.source
+                    row.id,
+                    names[row.host_id],
+                    names[row.device_id],
+                    row.component,
+                    row.quantity,
+                    row.grade,
+                    row.model,
+                    row.source,
                 )
                 self._streams.setdefault(info.host, []).append(info)
         return self._streams

@@ -56,7 +56,9 @@ class Layout:
 
 
 # ``divided`` counts the slots with energy that a model divided.
-ENERGY = Layout(("host", "device", "service", "use_case", "model", "charter"), (*AMOUNTS, "divided"), bases=True, added=DOUBT_COLUMNS)
+ENERGY = Layout(
+    ("host", "device", "service", "use_case", "model", "charter"), (*AMOUNTS, "divided"), bases=True, added=DOUBT_COLUMNS
+)
 _REFUSED_TIMES = ("standing_us", "implausible_us")
 COVERAGE = Layout(
     ("host", "device"),

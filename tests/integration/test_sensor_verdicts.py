@@ -36,7 +36,9 @@ uplift = [1.0, 1.0, 1.0]
 GPU = ("a", "GPU-1", "gpu")
 
 
-def counter(source: str, power_w: float, *, step_s: int = 60, hours: int = HOURS, device: tuple[str, str, str] = GPU) -> list[Record]:
+def counter(
+    source: str, power_w: float, *, step_s: int = 60, hours: int = HOURS, device: tuple[str, str, str] = GPU
+) -> list[Record]:
     """Readings of a counter that rises by a steady power."""
     return [
         EnergyReading(

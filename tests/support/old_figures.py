@@ -61,7 +61,9 @@ def write_old_store(url: str, facts: Config, seed: int, days: int = 20, hosts: I
     within: Shards = {}
     for day in range(FIRST_DAY, FIRST_DAY + days):
         within |= {
-            (ShardKey("host", host), day): _without_added(host_tables(facts, host, day, luck)) for host in hosts if luck.random() < 0.9
+            (ShardKey("host", host), day): _without_added(host_tables(facts, host, day, luck))
+            for host in hosts
+            if luck.random() < 0.9
         }
         within |= {
             (ShardKey("service", name), day): service_tables(facts, name, day, luck)

@@ -34,7 +34,11 @@ def steady(power_w: float, start_s: int = 0, end_s: int = 3600, step_s: int = 10
     start = np.arange(start_s, end_s, step_s) * S
     length = np.full(len(start), step_s * S)
     return EnergyIntervals(
-        start, start + length, np.full(len(start), round(power_w * step_s * S)), length, np.full(len(start), method, dtype=np.int8)
+        start,
+        start + length,
+        np.full(len(start), round(power_w * step_s * S)),
+        length,
+        np.full(len(start), method, dtype=np.int8),
     )
 
 
@@ -145,11 +149,20 @@ SOURCES = st.lists(
 )
 
 
-def _source(rank: int, power_w: int, step_s: int, start_s: int, judged: list[tuple[int, Verdict, Witness, int, int, int]]) -> EnergySource:
+def _source(
+    rank: int, power_w: int, step_s: int, start_s: int, judged: list[tuple[int, Verdict, Witness, int, int, int]]
+) -> EnergySource:
     intervals = steady(power_w, start_s, start_s + 20 * step_s, step_s)
     windows = [
         SensorVerdict(
-            at * S, verdict, witness, Reason.NONE, power_w * window * S, min(low, high) * window * S, max(low, high) * window * S, window * S
+            at * S,
+            verdict,
+            witness,
+            Reason.NONE,
+            power_w * window * S,
+            min(low, high) * window * S,
+            max(low, high) * window * S,
+            window * S,
         )
         for at, verdict, witness, low, high, window in sorted(judged, key=lambda item: item[0])
     ]
@@ -167,10 +180,12 @@ def test_random_verdicts_never_count_twice_and_hold_every_candidate(
     assert (merged.end_us > merged.start_us).all()
     assert (merged.covered_us <= merged.end_us - merged.start_us + 1).all()  # parts of an interval are rounded to 1 µs
     assert (merged.energy_uj >= 0).all()
-    assert (merged.doubts.low_uj >= 0).all() and (merged.doubts.high_uj >= 0).all()
+    assert (merged.doubts.low_uj >= 0).all()
+    assert (merged.doubts.high_uj >= 0).all()
     assert (merged.doubts.low_uj <= merged.energy_uj + 1).all()
     refused = merged.method == STANDING
-    assert not merged.energy_uj[refused].any() and not merged.covered_us[refused].any()
+    assert not merged.energy_uj[refused].any()
+    assert not merged.covered_us[refused].any()
     # Two halves of the day hold the energy of the whole, to the microjoule.
     halves = [cut_at_edges(merged, np.array(edges))[0] for edges in ([0, cut_s * S], [cut_s * S, DAY[1]])]
     for name in ("energy_uj", "covered_us"):
@@ -184,7 +199,10 @@ def test_random_verdicts_never_count_twice_and_hold_every_candidate(
 
 
 @given(
-    st.sampled_from([60, 171, 300, 600]), st.sampled_from([250, 300, 900]), st.integers(0, 100), st.sampled_from([Witness.OWN_POWER, Witness.UTILISATION])
+    st.sampled_from([60, 171, 300, 600]),
+    st.sampled_from([250, 300, 900]),
+    st.integers(0, 100),
+    st.sampled_from([Witness.OWN_POWER, Witness.UTILISATION]),
 )
 @settings(max_examples=100, deadline=None)
 def test_an_interval_of_a_doubted_source_holds_it_and_its_witness(
