@@ -64,30 +64,31 @@ class VerdictWindows:
         return np.isin(self.verdict, _BAD) | (self.excess_uw > 0)
 
     @classmethod
-    def of(cls, verdicts: Sequence[SensorVerdict]) -> VerdictWindows:
+    def of(cls, verdicts: Sequence[SensorVerdict], held_us: int = HELD_US) -> VerdictWindows:
         """Windows of the verdicts on one source, in order of time.
 
         A verdict reaches back to the start of its window, over older verdicts, but never makes a bad window good again. It holds
-        until the next one, for ``HELD_US`` at most.
+        until the next one, for ``held_us`` at most. One without a window repeats the one before, with its powers.
         """
 
         def column(name: str) -> Ints:
             return np.array([getattr(verdict, name) for verdict in verdicts], dtype=np.int64)
 
+        verdicts = _with_windows(verdicts)
         at_us, window_us = column("at_us"), np.maximum(column("window_us"), 1)
         codes = column("verdict").astype(np.int8)
         bad = np.isin(codes, _BAD) | (column("doubt_since_us") > 0)
         bad_until = np.maximum.accumulate(np.where(bad, at_us, 0))
         start = np.where(bad, at_us - window_us, np.maximum(at_us - window_us, bad_until))
         start = np.minimum.accumulate(start[::-1])[::-1] if len(start) else start
-        end = np.minimum(np.append(start[1:], np.iinfo(np.int64).max), at_us + HELD_US)
+        end = np.minimum(np.append(start[1:], np.iinfo(np.int64).max), at_us + held_us)
         judged, low, high = (column(name) * (PJ_PER_UJ / window_us) for name in ("judged_uj", "low_uj", "high_uj"))
         doubt_us = np.maximum(at_us - column("doubt_since_us"), 1)
         excess = np.where(column("doubt_since_us") > 0, column("doubt_uj") * (PJ_PER_UJ / doubt_us), 0.0)
         witness = column("witness")
-        windows = cls(
-            start, end, codes, judged, low, high, excess, witness != Witness.NONE, (witness == Witness.BOUNDS) & (judged > high)
-        )
+        is_bounded = (witness != Witness.NONE) & (column("window_us") > 0)
+        is_impossible = (witness == Witness.BOUNDS) & (judged > high)
+        windows = cls(start, end, codes, judged, low, high, excess, is_bounded, is_impossible)
         return windows[end > start]
 
     def at(self, instant_us: Ints) -> Ints:
@@ -97,6 +98,21 @@ class VerdictWindows:
         position = np.searchsorted(self.start_us, instant_us, side="right") - 1
         inside = (position >= 0) & (instant_us < self.end_us[np.maximum(position, 0)])
         return np.where(inside, position, -1)
+
+
+def _with_windows(verdicts: Sequence[SensorVerdict]) -> list[SensorVerdict]:
+    """Verdicts in which one without a window has the time since the one before, and its powers if it is the same verdict."""
+    result: list[SensorVerdict] = []
+    for verdict in verdicts:
+        before = result[-1] if result else None
+        if not verdict.window_us and before is not None and before.window_us and before.verdict == verdict.verdict:
+            length_us = min(verdict.at_us - before.at_us, HELD_US)
+            energies = {
+                name: getattr(before, name) * length_us // before.window_us for name in ("judged_uj", "low_uj", "high_uj")
+            }
+            verdict = replace(verdict, window_us=length_us, **energies)
+        result.append(verdict)
+    return result
 
 
 @dataclass(frozen=True, slots=True)

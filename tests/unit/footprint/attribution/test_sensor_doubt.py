@@ -120,6 +120,14 @@ def test_a_verdict_holds_until_the_next_and_no_good_one_reaches_back_over_a_bad_
     ]
 
 
+def test_a_verdict_without_a_window_repeats_the_powers_of_the_one_before() -> None:
+    first = verdicts(Verdict.DISAGREES, 171, 285, 315, range(600, 610, 60))
+    windows = VerdictWindows.of([*first, SensorVerdict(900 * S, Verdict.DISAGREES, Witness.OWN_POWER)])
+    assert windows.end_us[:-1].tolist() == windows.start_us[1:].tolist()
+    assert (windows.low_uw / S).round().tolist() == [285, 285]
+    assert windows.is_bounded.all()
+
+
 def test_sources_without_a_verdict_are_merged_as_they_are() -> None:
     first, second = steady(300, end_s=1200), steady(310, step_s=60, method=POWER)
     merged = merge_sources([EnergySource(1, second), EnergySource(0, first)], DAY, CEILING_UW)
