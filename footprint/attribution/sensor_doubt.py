@@ -110,8 +110,9 @@ def _with_windows(verdicts: Sequence[SensorVerdict]) -> list[SensorVerdict]:
             energies = {
                 name: getattr(before, name) * length_us // before.window_us for name in ("judged_uj", "low_uj", "high_uj")
             }
-            verdict = replace(verdict, window_us=length_us, **energies)
-        result.append(verdict)
+            result.append(replace(verdict, window_us=length_us, **energies))
+        else:
+            result.append(verdict)
     return result
 
 

@@ -110,6 +110,14 @@ class ResultSet:
             return False
         return any(self.sums.totals[group.number][name] for name in ("disputed_uj", "doubt_low_uj", "doubt_high_uj"))
 
+    def witnessed(self, group: Group) -> tuple[float, float]:
+        """Shares [1] of the IT energy of a row whose sensors a witness confirms and contradicts."""
+        if self.sums is None or group.number < 0:
+            return 0.0, 0.0
+        totals = self.sums.totals[group.number]
+        it_uj = max(totals["active_uj"] + totals["idle_uj"] + totals["host_uj"], 1)
+        return totals["confirmed_uj"] / it_uj, totals["disputed_uj"] / it_uj
+
     def energy_uj(self, group: Group) -> int:
         """Energy of a row [µJ]."""
         if self.sums is None or group.number < 0:
@@ -159,7 +167,10 @@ def open_result(
 
 @dataclass(frozen=True, slots=True)
 class BudgetedRow:
-    """A row with its uncertainty: budgets of energy [kWh] and emissions [g], allowance for gaps [1], known time [µs]."""
+    """A row with its uncertainty: budgets of energy [kWh] and emissions [g], allowance for gaps [1], known time [µs].
+
+    ``witnessed`` are the shares [1] of its IT energy whose sensors a witness confirms and contradicts.
+    """
 
     period: int
     names: Names
@@ -169,6 +180,7 @@ class BudgetedRow:
     gap: float
     known_us: int
     group: Group
+    witnessed: tuple[float, float] = (0.0, 0.0)
 
 
 def budgeted_rows(result: ResultSet, *, budgeted: bool = True) -> list[BudgetedRow]:
@@ -180,7 +192,11 @@ def budgeted_rows(result: ResultSet, *, budgeted: bool = True) -> list[BudgetedR
         if row is not None:
             energy, grams = result.budgets(group) if budgeted else (UncertaintyBudget(), UncertaintyBudget())
             _, known, expected = result.times(period, group)
-            rows.append(BudgetedRow(period, names, row, energy, grams, gap_allowance(known, expected), known, group))
+            rows.append(
+                BudgetedRow(
+                    period, names, row, energy, grams, gap_allowance(known, expected), known, group, result.witnessed(group)
+                )
+            )
     return rows
 
 

@@ -11,15 +11,7 @@ from footprint.core.sensor_verdicts import Reason, SensorState, SensorVerdict, V
 from footprint.i18n import sensor_words
 from footprint.ledger.ingest import IngestService
 from footprint.queries.agents import agent_rows
-from footprint.queries.sensor_quality import (
-    GONE,
-    IN_DOUBT,
-    STANDS_STILL,
-    UNREAD,
-    sensor_findings,
-    sensor_rows,
-    troubled_sensors,
-)
+from footprint.queries.sensor_quality import GONE, IN_DOUBT, STANDS_STILL, UNREAD, sensor_findings, sensor_rows, troubled_sensors
 from footprint.server.alert_rules import troubled_devices
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, config
@@ -40,7 +32,9 @@ def send(store: Store, device: str, at_s: int, values: dict[str, int]) -> None:
 
 
 def verdict(store: Store, at_s: int, verdict: Verdict, reason: Reason = Reason.NONE, **named: int) -> None:
-    judged = SensorVerdict(START_US + at_s * S, verdict, Witness.OWN_POWER, reason, 0, 285 * 60 * S, 315 * 60 * S, 60 * S, **named)
+    judged = SensorVerdict(
+        START_US + at_s * S, verdict, Witness.OWN_POWER, reason, 0, 285 * 60 * S, 315 * 60 * S, 60 * S, **named
+    )
     send(store, "GPU-1", at_s, verdict_to_values("nvml-energy", judged))
 
 
