@@ -67,6 +67,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("quality", "quality:quality", "What witnesses say of each sensor, and the energy that rests on it."),
             Command("uncertainty", "quality:uncertainty", "Uncertainty budget of a figure, cause by cause."),
             Command("splits", "quality:splits", "How the energy of each service was divided each day."),
+            Command("calibrate", "calibrate:calibrate", "Calibrate a host on a wall meter; list the certificates."),
             Command("unlogged", "query:unlogged", "Requests that servers counted and no gateway logged."),
             Command("methods", "impact:methods", "Formula, source and version of every figure."),
         ),
