@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collectors import checkpoint
-from collectors.base import DeviceContext
+from collectors.base import DeviceContext, SourceState
 from collectors.config import AgentConfig
 from collectors.device_context import ContextChangeFilter
 from collectors.log_tailer import LogTailer
@@ -22,8 +22,8 @@ from collectors.spool import Spool
 from collectors.witness import SOURCE_NAME, Key, SensorWitness, doubt_since, suspicion
 from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_meter, to_record, update_meter
 from footprint.core.records import ActivityReading, ContextReading, to_line
-from footprint.core.samples import Channel, Sample
-from footprint.core.sensor_verdicts import Reason, verdict_to_values
+from footprint.core.samples import Sample
+from footprint.core.sensor_verdicts import Reason, SensorState, verdict_to_values
 from footprint.core.units import US_PER_S
 from footprint.core.version import VERSION
 
@@ -70,14 +70,9 @@ class Agent:
     def read_sensors(self, at_us: int, mono_us: int) -> None:
         """Read every sensor and every external source once."""
         self.sensors.open_missing(mono_us)
-        for sample in self.sensors.collect(at_us, mono_us):
+        external = [sample for source in self.external_sources for sample in source()]
+        for sample in self.sensors.collect(at_us, mono_us, external):
             self.add_sample(sample)
-        covered = self.sensors.components()
-        for source in self.external_sources:
-            for sample in source():
-                # A component that an own sensor measures would be counted twice.
-                if sample.channel.component not in covered:
-                    self.add_sample(sample)
         if self.witness.is_due(mono_us):
             self.witness.note(at_us, mono_us, self.meters)
 
@@ -148,12 +143,13 @@ class Agent:
         self.witness.note(at_us, mono_us, self.meters)
         self.witness.note_load(mono_us, contexts, host_us)
         self.witness.judge()
+        self.sensors.distrust(self.witness.contradicted())
         lines = [
             *self._energy_lines(mono_us),
             *self._activity_lines(contexts, at_us, mono_us, host_us),
             *self._context_lines(contexts, at_us),
             *self._verdict_lines(at_us),
-            *self._context_lines(self._sensor_states(at_us, mono_us), at_us),
+            *self._context_lines(self._state_contexts(at_us, mono_us), at_us),
         ]
         self.seq += 1
         all_lines = [*self.boundary_lines, *lines, *requests]
@@ -283,13 +279,22 @@ class Agent:
             for channel, verdict in self.witness.due(at_us, self.meters)
         ]
 
-    def _sensor_states(self, at_us: int, mono_us: int) -> list[DeviceContext]:
-        """State of each source of each device, as operating conditions."""
-        states: dict[str, tuple[Channel, dict[str, int]]] = {}
+    def sensor_states(self, at_us: int, mono_us: int) -> list[SourceState]:
+        """State of each source of each device: by its meter if that has something to say, else by its collector."""
+        states = {(state.device, state.source): state for state in self.sensors.states()}
         for channel, state, reason in self.witness.states(mono_us, at_us, self.meters):
-            values = {f"sensor_state/{channel.source}": int(state), f"sensor_reason/{channel.source}": int(reason)}
-            states.setdefault(channel.device, (channel, {}))[1].update(values)
-        return [DeviceContext(device, channel.component, SOURCE_NAME, values) for device, (channel, values) in states.items()]
+            key = channel.device, channel.source
+            if key not in states or state is not SensorState.READS:
+                states[key] = SourceState(channel.device, channel.component, channel.source, state, reason, alias=channel.alias)
+        return list(states.values())
+
+    def _state_contexts(self, at_us: int, mono_us: int) -> list[DeviceContext]:
+        """States of sources as operating conditions of their devices."""
+        values: dict[tuple[str, str], dict[str, int]] = {}
+        for state in self.sensor_states(at_us, mono_us):
+            of_device = values.setdefault((state.device, state.component), {})
+            of_device |= {f"sensor_state/{state.source}": int(state.state), f"sensor_reason/{state.source}": int(state.reason)}
+        return [DeviceContext(device, component, SOURCE_NAME, values[device, component]) for device, component in values]
 
     def _checkpoint(self, pending: list[str], logs: dict[str, checkpoint.LogState]) -> checkpoint.Checkpoint:
         """State for a restart; counters go on after it, unlike integrated powers."""

@@ -123,7 +123,10 @@ class SensorWitness:
             if meter.last.power_uw is not None:
                 self._note_power(key, meter, mono_us)
         if self._steps and mono_us - self._steps[-1].mono_us < MIN_STEP_US:
-            self._steps.pop()
+            if len(self._steps) == 1:
+                return
+            if mono_us - self._steps[-2].mono_us < self.step_us + MIN_STEP_US:
+                self._steps.pop()
         self._steps.append(_Step(at_us, mono_us, counts))
         while self._steps[-1].mono_us - self._steps[0].mono_us > MAX_WINDOW_US + self.step_us:
             self._steps.popleft()
@@ -359,7 +362,7 @@ class SensorWitness:
                     continue
                 if not verdict.is_good:
                     verdict = self._continued(key, verdict, sent_us, at_us)
-            if verdict.at_us <= sent_us:
+            if verdict.at_us < sent_us + MIN_STEP_US:
                 continue
             self._sent[key] = verdict.at_us, code
             yield channel, verdict
@@ -369,8 +372,9 @@ class SensorWitness:
         """An unchanged verdict with the energies of the time since it was last sent."""
         steps = [step for step in self._steps if step.at_us >= sent_us]
         source = self._source(key, steps) if len(steps) > 1 else None
-        if source is None:
-            return replace(verdict, at_us=at_us, window_us=0, judged_uj=0, low_uj=0, high_uj=0)
+        if source is None:  # it was not read, or began another epoch: nothing bounds it but physics
+            high_uj = self._channels[key].ceiling_uw * max(at_us - sent_us, 0) // PJ_PER_UJ
+            return replace(verdict, at_us=at_us, window_us=max(at_us - sent_us, 0), judged_uj=0, low_uj=0, high_uj=high_uj)
         window_us = steps[-1].mono_us - steps[0].mono_us
         names, margin = self._bases.get(key, ((), 0))
         pool = [s for name in names if (s := self._source((key[0], name), steps)) is not None]

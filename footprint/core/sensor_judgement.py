@@ -216,16 +216,14 @@ def _outcome(finding: _Finding, source: SourceSteps, pool: Sequence[SourceSteps]
 def _fault(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load) -> _Finding | None:
     """What refutes a source by itself: verdict, witness and reason."""
     mean_uw = source.energy_uj * PJ_PER_UJ // window_us
-    if source.resets >= MIN_RESETS:
-        return Verdict.DISAGREES, Witness.BOUNDS, Reason.ABOVE_CEILING
     floor = floor_uw(source.component, source.model, source.source)
     standing = Reason.COUNTER_STANDS if source.is_counter else Reason.POWER_STANDS
-    if mean_uw == 0 or source.energy_uj == 0:
+    if not source.resets and mean_uw == 0:
         witness = _witness_of_zero(source, sources, window_us, load, floor)
         return None if witness is None else (Verdict.STANDS_STILL, witness, standing)
     if (witness := _witness_of_constant(source, sources, window_us)) is not None:
         return Verdict.STANDS_STILL, witness, standing
-    if source.ceiling_uw and mean_uw > source.ceiling_uw:
+    if source.resets >= MIN_RESETS or (source.ceiling_uw and mean_uw > source.ceiling_uw):
         return Verdict.DISAGREES, Witness.BOUNDS, Reason.ABOVE_CEILING
     if mean_uw < floor // 2:
         return Verdict.DISAGREES, Witness.BOUNDS, Reason.BELOW_FLOOR

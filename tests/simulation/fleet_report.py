@@ -49,8 +49,10 @@ def main(arguments: Sequence[str]) -> None:
     lines = [HEAD] if is_written else []
     for kind, reasons in known_failures().items():
         lines += ["", f"[{kind}]"]
+        if kind.startswith("generated") and is_written:
+            lines += [f"{json.dumps(name)} = {json.dumps(reason, ensure_ascii=False)}" for name, reason in reasons.items()]
         for name, results in fleet.items():
-            problems = "; ".join(problems_by_kind(*results)[kind])
+            problems = "; ".join(problems_by_kind(*results).get(kind, []))
             if problems and is_written:
                 problems = reasons.get(name) or shorten(problems, MAX_REASON, placeholder=" …")
             if problems:

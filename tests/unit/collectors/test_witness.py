@@ -275,10 +275,8 @@ def test_eight_handles_that_repeat_one_board_are_one_board(tmp_path: Path) -> No
 
 def test_boards_under_one_load_are_no_mirrors(tmp_path: Path) -> None:
     luck = random.Random(3)
-    boards = [
-        Board(lambda second, load=bursty(4): load(second) * luck.gauss(1, 0.01), f"gpu-{index}", has_power=False)
-        for index in range(4)
-    ]
+    load = bursty(4)
+    boards = [Board(lambda second: load(second) * luck.gauss(1, 0.01), f"gpu-{index}", has_power=False) for index in range(4)]
     agent = run(tmp_path, *boards)
     assert {v.verdict for index in range(4) for v in verdicts(agent, f"gpu-{index}")[COUNTER.source]} == {Verdict.NO_WITNESS}
 
