@@ -101,6 +101,7 @@ class SensorWitness:
     _steps: deque[_Step] = field(default_factory=deque)
     _channels: dict[Key, Channel] = field(default_factory=dict)
     _due_us: int = -1
+    _compared_us: int = 0
     _starts_us: dict[str, int] = field(default_factory=dict)  # start of the window of each device
     _bases: dict[Key, tuple[tuple[str, ...], int]] = field(default_factory=dict)  # sources of the range, and its margin
     _overlays: dict[Key, tuple[Outcome, int]] = field(default_factory=dict)  # what other devices refute, and its window
@@ -191,7 +192,8 @@ class SensorWitness:
         by_device: dict[str, list[Key]] = {}
         for key in now.counts:
             by_device.setdefault(key[0], []).append(key)
-        self._compare_siblings(now)
+        if now.mono_us >= self._compared_us + MIN_WINDOW_US:
+            self._compare_siblings(now)
         hosts = [device for device, keys in by_device.items() if self._channels[keys[0]].component == "host"]
         for device, keys in sorted(by_device.items(), key=lambda item: item[0] in hosts):
             start_us = self._starts_us.setdefault(device, now.mono_us)
@@ -245,6 +247,7 @@ class SensorWitness:
         steps = [step for step in self._steps if step.mono_us >= now.mono_us - 2 * MIN_WINDOW_US]
         if now.mono_us - steps[0].mono_us < MIN_WINDOW_US:
             return
+        self._compared_us = now.mono_us
         sources = [source for key in now.counts if (source := self._source(key, steps)) is not None]
         shares = {
             device: share for device, readings in self._busy.items() if (share := _share(readings, steps[0].mono_us)) is not None
