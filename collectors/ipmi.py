@@ -39,7 +39,7 @@ ATTEMPTS = 2  # the first answer after a while may be empty
 _FLAGS = re.MULTILINE | re.IGNORECASE | re.ASCII
 _POWER = re.compile(r"^[ \t]*+(?:Instantaneous power reading|Current Power)[ \t]*+:[ \t]*+([\w.+-]{1,20})", _FLAGS)
 _STATE = re.compile(r"^[ \t]*+(?:Power reading state is|Power Measurement)[ \t]*+:[ \t]*+(\S[^\n]{0,40})", _FLAGS)
-_NO_DEVICE = "no IPMI device (/dev/ipmi0): the server has no service processor, or its driver is not loaded (modprobe ipmi_si ipmi_devintf)"
+_NO_DEVICE = "no IPMI device (/dev/ipmi0): no service processor, or its driver is not loaded (modprobe ipmi_si ipmi_devintf)"
 _NOT_PERMITTED = "/dev/ipmi0 may not be opened by this user: give the agent's group the device (a udev rule), or run it as root"
 # What tools print, and what it means; the first that is found holds.
 _CAUSES: tuple[tuple[re.Pattern[str], str, bool], ...] = tuple(

@@ -19,6 +19,7 @@ and give no sample.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -281,8 +282,8 @@ class _Service:
         self._may_open_session = response.status in (_OK, _CREATED)
         if not self._may_open_session or not re.fullmatch(r"[!-~]{1,4096}", token):
             raise PermissionRequired(
-                f"Redfish: user and password are refused (401), and a session too ({response.status}): are they right, and may the "
-                "user open sessions?"
+                f"Redfish: user and password are refused (401), and a session too ({response.status}): are they right, and may "
+                "the user open sessions?"
             )
         self._session = self._same_host(response.location)
         self._headers = {"X-Auth-Token": token}
@@ -295,15 +296,13 @@ class _Service:
 
     def close(self) -> None:
         """Close the session and the connection."""
-        try:
+        with contextlib.suppress(*HttpError):  # without it the session ends by itself after some minutes
             self._end_session()
-        except HttpError:
-            pass  # it ends by itself after some minutes
         self._client.close()
 
 
 def parse_watts(value: Any) -> float | None:
-    """Power [W] of a number, a number as text, or an object with a Reading (DMTF DSP0268); None for zero, null, and what is none."""
+    """Power [W] of a number, a number as text, or an object with a Reading (DMTF DSP0268); None for zero and what is none."""
     reading = value.get("Reading") if isinstance(value, dict) else value
     if isinstance(reading, str) and re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?(?: ?W(?:atts?)?)?", reading.strip(), re.IGNORECASE):
         reading = float(reading.strip().rstrip("WwAaTtSs "))
@@ -353,7 +352,7 @@ def _whole_by_supplies(wholes: list[tuple[str, float]], supplies_w: list[float |
         if len(near) == 1:
             return near[0]
     raise Unavailable(
-        f"several power controls could be the whole: {_listed(wholes)}; name it in [agent] redfish_control by its Name or MemberId"
+        f"several power controls could be the whole: {_listed(wholes)}; name it in [agent] redfish_control (Name or MemberId)"
     )
 
 

@@ -122,7 +122,7 @@ def test_the_second_tool_is_tried_and_an_empty_answer_asked_for_again(tmp_path: 
 
 
 def test_each_tool_is_told_with_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PermissionRequired, match="ipmitool: .*privilege.*; ipmi-dcmi: .*does not support"):
+    with pytest.raises(PermissionRequired, match=r"ipmitool: .*privilege.*; ipmi-dcmi: .*does not support"):
         ipmi(
             monkeypatch,
             tmp_path,
@@ -334,7 +334,7 @@ def test_redfish_a_session_is_opened_where_passwords_are_refused_and_closed(tmp_
             headers = {"X-Auth-Token": "token-1", "Location": "/redfish/v1/SessionService/Sessions/7"} if is_known else {}
             self.respond(201 if is_known else 401, b"{}", headers)
 
-        def do_DELETE(self) -> None:
+        def do_DELETE(self) -> None:  # noqa: N802 - as http.server names it
             asked.append(f"DELETE {self.path}")
             self.respond(204)
 
