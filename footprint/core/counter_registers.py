@@ -30,7 +30,7 @@ MIN_CHECKS = 10  # samples by which two series are known for readings of one cou
 MIN_RISE_UJ = 100 * UJ_PER_J
 _LOOK_AHEAD = 20
 MAX_RANGE_ERROR = 0.01  # of a range that only the falls show
-_SPREAD = 0.02
+_SPREAD = 0.02  # least tolerance between a known range and where the falls show it
 
 
 @dataclass(frozen=True, slots=True)

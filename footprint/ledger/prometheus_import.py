@@ -289,10 +289,10 @@ class _SameHosts:
             host = self.name_of[host]
         return host
 
-    def _rename(self, kept: str, other: str) -> None:
-        if kept != other:
-            self.name_of[other] = kept
-            self.remarks.add(f"{other} and {kept} show the same counters: one machine under two names, counted once, as {kept}")
+    def _rename(self, name: str, other: str) -> None:
+        if name != other:
+            self.name_of[other] = name
+            self.remarks.add(f"{other} and {name} show the same counters: one machine under two names, counted once, as {name}")
 
 
 def _name_preference(host: str) -> tuple[bool, int, str]:
