@@ -193,7 +193,7 @@ class OverlapFilter:
     def _decide(self) -> None:
         """Decide what becomes of every source."""
         self._decided_for = set(self.distrusted), dict(self.scopes), dict(self.known)
-        ranked = sorted(self.sources.values(), key=lambda source: (source.grade == "estimate", not source.is_local, source.rank))
+        ranked = sorted(self.sources.values(), key=self._order)
         packages = self._packages()
         good = {id(source) for source in ranked if self._is_good(source)}
         wholes = [f"{source.channel.component} {source.channel.source}" for source in ranked if id(source) in good]
@@ -217,6 +217,11 @@ class OverlapFilter:
             names.add((channel.device, name))
             source.passes_as = channel if name == channel.source else replace(channel, source=name)
             decided.append((source, channel))
+
+    def _order(self, source: Source) -> tuple[bool, bool, bool, int]:
+        """Order in which sources are preferred: a package's own sensor before the GPU that is integrated in it."""
+        is_integrated = self.scopes.get(source.channel.device, Scope.BOARD) is not Scope.BOARD
+        return source.grade == "estimate", not source.is_local, is_integrated, source.rank
 
     def _within(self, source: Source, channel: Channel, wholes: Sequence[str], decided: list[tuple[Source, Channel]]) -> str:
         """Why the energy of a source is within what another counts; empty if it is not."""

@@ -294,7 +294,9 @@ def test_a_power_query_that_fails_leaves_the_counter_alone(load: Load, tmp_path:
 
 
 def test_queries_that_fail_for_a_while_are_read_again(load: Load, tmp_path: Path) -> None:
-    nvml = load("gpu power=180\nat 20.5 energy_error 0 999\nat 100.5 energy_error 0 0\nat 150.5 power_error 0 27\nat 190.5 power_error 0 0\n")
+    nvml = load(
+        "gpu power=180\nat 20.5 energy_error 0 999\nat 100.5 energy_error 0 0\nat 150.5 power_error 0 27\nat 190.5 power_error 0 0\n"
+    )
     agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 300)
     assert used_uj(energy_readings(agent), "GPU-sim-0", "nvml-energy") == 180 * 300 * S  # the counter bridges its silence
@@ -303,7 +305,9 @@ def test_queries_that_fail_for_a_while_are_read_again(load: Load, tmp_path: Path
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_a_board_that_answers_nothing_is_named_and_nothing_is_said_to_be_read_of_it(load: Load, tmp_path: Path, others: int) -> None:
+def test_a_board_that_answers_nothing_is_named_and_nothing_is_said_to_be_read_of_it(
+    load: Load, tmp_path: Path, others: int
+) -> None:
     nvml = load("gpu name=Orin counter=0 fields=0 power_error=3\n" + others * "gpu power=450\n")
     agent = make_agent(tmp_path, NvmlCollector)
     run(agent, nvml, 60)
@@ -365,7 +369,9 @@ def test_a_board_that_was_seen_and_is_gone_is_named(load: Load, tmp_path: Path) 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(uuids=st.lists(st.sampled_from(["GPU-a", "GPU-b", "GPU-c"]), min_size=1, max_size=5), data=st.data())
-def test_boards_of_one_uuid_are_told_apart_by_their_bus_address(load: Load, tmp_path: Path, uuids: list[str], data: st.DataObject) -> None:
+def test_boards_of_one_uuid_are_told_apart_by_their_bus_address(
+    load: Load, tmp_path: Path, uuids: list[str], data: st.DataObject
+) -> None:
     watts = data.draw(st.lists(st.integers(20, 690), min_size=len(uuids), max_size=len(uuids)))
     nvml = load("".join(f"gpu uuid={uuid} power={power_w}\n" for uuid, power_w in zip(uuids, watts, strict=True)))
     with tempfile.TemporaryDirectory() as folder:

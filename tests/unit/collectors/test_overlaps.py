@@ -184,7 +184,11 @@ def test_where_no_counter_reads_the_package_an_integrated_gpu_stands_for_it() ->
 def test_of_the_meters_of_the_whole_server_one_kind_counts(count: int) -> None:
     feed = Feed()
     chassis = [(6, True, Channel(f"wall:{index}", "host", "redfish"), 400.0) for index in range(count)]
-    feed.run([*chassis, (7, True, Channel("wall", "host", "ipmi"), 410.0), (8, True, Channel("wall", "host", "acpi-power"), 405.0)], 0, 20)
+    feed.run(
+        [*chassis, (7, True, Channel("wall", "host", "ipmi"), 410.0), (8, True, Channel("wall", "host", "acpi-power"), 405.0)],
+        0,
+        20,
+    )
     assert counted_j(feed.energy_uj, ["host"]) == count * 400 * 20
     if count == 1:
         assert feed.names() == {("wall:0", "redfish"), ("wall:0", "ipmi-witness"), ("wall:0", "acpi-power-witness")}
