@@ -103,8 +103,8 @@ class OverlapFilter:
     """Samples of all sources of a host, each under the name by which it counts; those that would count twice are set aside.
 
     ``distrusted`` are sources, by the device and source under which they pass, that their witness contradicts: they are
-    still passed on, and give way to others. ``scopes`` are the scopes of the collectors' devices, ``known`` the aliases of devices that a collector
-    knows, read or not.
+    still passed on, and give way to others. ``scopes`` are the scopes of the collectors' devices, ``known`` the aliases of
+    devices that a collector knows, read or not.
     """
 
     def __init__(self) -> None:
