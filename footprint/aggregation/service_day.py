@@ -46,6 +46,7 @@ def count_service_day(view: LedgerView, config: Config, service: str, day: int, 
     at = counting_instant(requests)
     slot_us = slot_length_us(config.timezone)
     counts = np.stack([getattr(requests, name) for name in COUNT_COLUMNS], axis=1)
+    counts[requests.superseded > 0] = 0  # an attempt is no request
     is_window = (requests.requests > 1) & (requests.end_us >= 0) & (requests.start_us // slot_us != at // slot_us)
     window, window_slot_us, window_counts = divide_windows(
         requests.start_us[is_window], requests.end_us[is_window], counts[is_window], slot_us

@@ -397,8 +397,11 @@ def check_request(record: RequestRecord, mended: Counter[str] | None = None) -> 
         return record
     if mended is not None:
         count_findings(findings, MENDED, mended)
-    values: dict[str, Any] = {name: getattr(numbers, name) for name in _NUMBERS}
-    return replace(record, **{name: None if value == UNKNOWN else value for name, value in values.items()})
+    changes: dict[str, Any] = {}
+    for name in _NUMBERS:
+        value = getattr(numbers, name)
+        changes[name] = None if value == UNKNOWN else value
+    return replace(record, **changes)
 
 
 _NUMBERS = ("start_us", "end_us", "first_token_us", *COUNT_COLUMNS)
