@@ -38,6 +38,7 @@ from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.certificates import certified_config
 from footprint.ledger.ingest import AGENT_KIND
 from footprint.ledger.retention import ERASED_UNTIL
 from footprint.storage import schema
@@ -91,6 +92,7 @@ def aggregate(
     """
     summary = AggregationSummary()
     with store.exclusive_lock("figures", wait=True):
+        config = certified_config(store, config)
         run = _AggregationRun(store, config, book, now_us, summary, progress)
         with store.read() as connection:
             run.read(connection, everything=force or verify or from_us is not None or to_us is not None)

@@ -18,6 +18,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures import Query, parse_query
 from footprint.figures.query import BadQuery
+from footprint.ledger.certificates import certified_config
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries import (
     agent_liveness,
@@ -49,7 +50,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         return list(methods_query.COLUMNS), methods_query.method_rows(language)
 
     def facts(_: Query, __: str) -> Table:
-        return list(declared_facts.COLUMNS), declared_facts.declared_facts(config, hosts=current_role().sees_services)
+        return list(declared_facts.COLUMNS), declared_facts.declared_facts(
+            certified_config(store, config), hosts=current_role().sees_services
+        )
 
     def factors(_: Query, __: str) -> Table:
         names = [

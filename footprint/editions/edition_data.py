@@ -9,6 +9,7 @@ from typing import Any
 from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.periods import Period
 from footprint.config import Config
+from footprint.config.certificates import CalibrationCertificate
 from footprint.editions.release_context import ReleaseContext
 from footprint.impact.factor_book import Factor
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -111,6 +112,15 @@ class CoverageReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationEffect:
+    """Certificates that were valid in a period, and U = 2u of its energy, relative, with them and had there been none."""
+
+    certificates: tuple[CalibrationCertificate, ...] = ()
+    half_with: float | None = None
+    half_without: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EditionData:
     """Everything that the sections of an edition draw on; periods and months are keyed by name."""
 
@@ -135,6 +145,7 @@ class EditionData:
     inputs: str = ""
     ledger: str = ""
     objectives: tuple[ObjectiveStatus, ...] = ()
+    calibration: CalibrationEffect = CalibrationEffect()
     is_confidential: IsConfidential = nothing_confidential
     suppression: SuppressionSummary | None = None
 

@@ -14,8 +14,9 @@ from footprint.editions.release_calendar import calendar_of_store
 from footprint.editions.repository import PublishedEdition, edition_files, edition_folder, published_editions
 from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
+from footprint.ledger.certificates import certified_config
 from footprint.ledger.object_store import ObjectStore
-from footprint.queries.agent_liveness import SILENT, host_liveness
+from footprint.queries.agent_liveness import RETIRED, SILENT, host_liveness
 from footprint.queries.aggregation_lag import BEHIND_AFTER_S, waiting_since_us
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.objectives import EXCEEDED, objective_statuses
@@ -62,6 +63,37 @@ def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
                     ),
                 ),
             )
+
+
+def expired_certificates(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Hosts that still read, and whose last calibration on a wall meter has expired."""
+    certificates = certified_config(store, config).certificates
+    if not certificates:
+        return
+    in_service = {liveness.host for liveness in host_liveness(store, config, now_us) if liveness.state != RETIRED}
+    for host in sorted({certificate.host for certificate in certificates} & in_service):
+        last = max((c for c in certificates if c.host == host), key=lambda certificate: certificate.until_us)
+        if last.until_us > now_us:
+            continue
+        local_times = [format_local_time(format_instant(last.until_us), config.timezone, language) for language in ("fr", "en")]
+        yield Alert(
+            f"certificate-expired {host} {last.serial}",
+            "certificate-expired",
+            (f"{host} : certificat d’étalonnage expiré", f"{host}: calibration certificate expired"),
+            (
+                (
+                    f"Le certificat du compteur {last.serial} a expiré le {local_times[0]} ({config.timezone}). Le "
+                    "surcoût déclaré ou supposé "
+                    "vaut de nouveau, et l’intervalle s’élargit.\nPour étalonner de nouveau : footprint calibrate "
+                    f"{host} --meter FICHIER …"
+                ),
+                (
+                    f"The certificate of meter {last.serial} expired on {local_times[1]} ({config.timezone}). The "
+                    "declared or assumed uplift "
+                    f"holds again, and the interval is wider.\nTo calibrate again: footprint calibrate {host} --meter FILE …"
+                ),
+            ),
+        )
 
 
 def failed_jobs(store: Store, config: Config, now_us: int) -> Iterator[Alert]:

@@ -15,6 +15,7 @@ from footprint.server.alert_rules import (
     AlertRule,
     drafted_editions,
     exceeded_objectives,
+    expired_certificates,
     failed_jobs,
     late_aggregation,
     late_releases,
@@ -33,6 +34,7 @@ ALERT_RULES: tuple[AlertRule, ...] = (
     failed_jobs,
     late_aggregation,
     exceeded_objectives,
+    expired_certificates,
     drafted_editions,
     released_editions,
     late_releases,
@@ -67,6 +69,7 @@ _SETTLED_TEXTS = {
     "job-failed": ("réussit à nouveau", "succeeds again"),
     "aggregation-behind": ("a rattrapé son retard", "has caught up"),
     "release-missed": ("a paru", "has been released"),
+    "certificate-expired": ("étalonné de nouveau", "calibrated again"),
 }
 
 

@@ -22,6 +22,7 @@ from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, Measure
 from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.sections.calibration import calibration_sentences
 from footprint.editions.texts import EMPTY_TEXT, tr
 
 MAX_SWINGS = 6
@@ -93,6 +94,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
             Chart("uncertainty", Tornado(unit, centre, swings), _alternative(causes)),
             Paragraphs(
                 (
+                    *calibration_sentences(data, registry),
                     Sentence(
                         tr(
                             "Non chiffrés : le choix du périmètre, et ce que les capteurs d’un même modèle auraient tous de faux au-delà de leur "
