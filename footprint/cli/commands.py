@@ -62,6 +62,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Quality",
         (
             Command("check", "query:check", "Check freshness, coverage, balance and objectives; exit 6 if not met."),
+            Command("log-quality", "quality:log_quality", "Requests in quarantine, without work, mended and refused, and why."),
             Command("balance", "quality:balance", "Compare meters with attributed energy, and wall with parts."),
             Command("coverage", "quality:coverage", "Device time expected, known, measured, estimated and missing."),
             Command("uncertainty", "quality:uncertainty", "Uncertainty budget of a figure, cause by cause."),

@@ -33,6 +33,7 @@ STAMP_US = 1_000  # finest step of timestamps that logs commonly have
 
 TOO_LONG, TOO_FAST = "a duration that its tokens do not explain", "more tokens than a model writes in the time"
 UNLIKE_SERVICE = "far slower or faster than the others of its service"
+LOG_STREAM = "log "  # of the key under which the quality of the log of a service is stored, before its name
 
 
 @dataclass(frozen=True, slots=True)

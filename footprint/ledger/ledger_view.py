@@ -448,6 +448,30 @@ class LedgerView:
         requests = RequestColumns(*(np.ascontiguousarray(columns[:, index]) for index in range(width)))
         return _judged(replace(requests, superseded=superseded), start_us)
 
+    def units(self, service: str, day: int) -> list[list[Any]]:
+        """Use case, model, unit and amount of the functional units of the requests of a service that end on a UTC day."""
+        target = table(schema.RequestRow)
+        ends_us = func.coalesce(target.c.end_us, target.c.start_us)
+        names = (target.c.use_case_id, target.c.model_id, target.c.unit_id)
+        states = self._service_range(service, day, day).states
+        if day not in states:
+            return []
+        query = (
+            select(*names, func.sum(target.c.units))
+            .where(
+                target.c.service_id == self._service_id(service),
+                target.c.start_us >= min(states[day][0], day * US_PER_DAY),
+                target.c.start_us < (day + 1) * US_PER_DAY,
+                ends_us > day * US_PER_DAY,
+                ends_us <= (day + 1) * US_PER_DAY,
+                target.c.units.is_not(None),
+            )
+            .group_by(*names)
+        )
+        rows = self.connection.execute(query).all()
+        texts = self.store.texts(self.connection, {number for row in rows for number in row[:3]})
+        return sorted([*(texts[number] for number in row[:3]), float(row[3])] for row in rows)
+
     def _requests_since(self, service_id: int, from_us: int, start_us: int, end_us: int, *, keyed: bool) -> list[tuple[Any, ...]]:
         """Requests in SQL that may be in flight during [start, end), of those that start at ``from_us`` [µs] or later, in order.
 

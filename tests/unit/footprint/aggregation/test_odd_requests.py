@@ -10,6 +10,7 @@ import pytest
 from footprint.config import parse_config
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.ledger.ledger_view import LedgerView
+from footprint.queries.log_quality import log_quality
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S, NOW_US, compute, energy_lines, query_rows, write
 
@@ -91,3 +92,32 @@ def test_no_day_reads_the_whole_span_of_one_long_row(sqlite: Store, tmp_path: Pa
         )
     assert sorted(requests.requests.tolist()) == [1, 500]
     assert "request_long" in plan
+
+
+def test_findings_of_logs_are_listed_by_service_and_reason(sqlite: Store, tmp_path: Path) -> None:
+    header = f"{HEADER},status,attempt"
+    lines = [f"{line},," for line in usual_lines()] + [
+        f"{DAY_S + 1},{DAY_S + 6 * 86_400},chat,odd,1,10,10,x1,,",
+        f"{DAY_S + 1},{DAY_S + 14_000},chat,odd,1,10,5000,x2,,",
+        f"{DAY_S + 9},{DAY_S + 9.004},chat,odd,1,300,48000,x3,,",
+        f"{DAY_S + 9},{DAY_S + 9.004},chat,usual,1,300,480,x4,cached,",
+        f"{DAY_S + 9},{DAY_S + 10},chat,usual,1,300,4,x5,error,0",
+        f"{DAY_S + 10},{DAY_S + 12},chat,usual,1,300,40,x5,ok,1",
+        f"{DAY_S + 10},{DAY_S + 9},chat,usual,1,300,40,x6,ok,",
+    ]
+    import_requests(sqlite, FACTS, write(tmp_path / "r.csv", [header, *lines]), NOW_US)
+    compute(sqlite, FACTS)
+    rows = log_quality(sqlite, None, None)
+    assert [(row["outcome"], row["source"], row["reason"], row["records"]) for row in rows] == [
+        ("quarantined", "chat", "a duration that its tokens do not explain", 1),
+        ("quarantined", "chat", "far slower or faster than the others of its service", 1),
+        ("quarantined", "chat", "more tokens than a model writes in the time", 1),
+        ("without work", "chat", "cached", 1),
+        ("attempt", "chat", "another attempt answered, or followed", 1),
+        ("mended", "import", "status: a request without work, whose tokens no model read or wrote", 1),
+        ("refused", "import", "end: before start", 1),
+    ]
+    [total] = query_rows(sqlite, FACTS, group=("service",))
+    assert total["requests"] == 400 + 3 + 1 + 1
+    day_us = (DAY_S + 10 * 86_400) * 1_000_000
+    assert {row["outcome"] for row in log_quality(sqlite, day_us, None)} == {"mended", "refused"}
