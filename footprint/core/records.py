@@ -397,10 +397,8 @@ def check_request(record: RequestRecord, mended: Counter[str] | None = None) -> 
         return record
     if mended is not None:
         count_findings(findings, MENDED, mended)
-    changes: dict[str, Any] = {}
-    for name in _NUMBERS:
-        value = getattr(numbers, name)
-        changes[name] = None if value == UNKNOWN else value
+    values = ((name, getattr(numbers, name)) for name in _NUMBERS)
+    changes: dict[str, Any] = {name: None if value == UNKNOWN else value for name, value in values}
     return replace(record, **changes)
 
 

@@ -115,6 +115,10 @@ def _flag_limits(data: EditionData) -> list[Sentence]:
             "Journaux : des requêtes dont la durée ne va pas avec les jetons comptent, mais leur part d’énergie est bornée.",
             "Logs: requests whose duration does not fit their tokens count, but their share of the energy is bounded.",
         ),
+        "sensor-in-doubt": tr(
+            "Capteurs : une partie de l’énergie repose sur des capteurs que leur témoin contredit ; l’intervalle tient compte des deux.",
+            "Sensors: some energy rests on sensors that their witness contradicts; the interval holds both.",
+        ),
         "split-by-declared-weights": tr(
             "Répartition : certains services sont répartis par des poids déclarés, non par leurs propres mesures.",
             "Split: some services are divided by declared weights, not by their own measurements.",
