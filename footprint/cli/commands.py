@@ -66,6 +66,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("coverage", "quality:coverage", "Device time expected, known, measured, estimated and missing."),
             Command("uncertainty", "quality:uncertainty", "Uncertainty budget of a figure, cause by cause."),
             Command("splits", "quality:splits", "How the energy of each service was divided each day."),
+            Command("sensors", "sensors:sensors", "List the sensors of hosts: verdict, witness, self-test and calibration."),
             Command("calibrate", "calibrate:calibrate", "Calibrate a host on a wall meter; list the certificates."),
             Command("unlogged", "query:unlogged", "Requests that servers counted and no gateway logged."),
             Command("methods", "impact:methods", "Formula, source and version of every figure."),
