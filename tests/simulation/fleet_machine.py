@@ -19,7 +19,16 @@ from typing import Any
 
 FLEET = Path(__file__).resolve().parents[1] / "fixtures" / "fleet"
 KNOWN_FAILURES = FLEET / "known_failures.toml"
-FAILURE_KINDS = ("law", "expect", "messages", "generated-agent", "generated-file", "generated-prometheus", "generated-honest")
+FAILURE_KINDS = (
+    "law",
+    "expect",
+    "messages",
+    "probe",
+    "generated-agent",
+    "generated-file",
+    "generated-prometheus",
+    "generated-honest",
+)
 US = 1_000_000
 DEFAULT_SECONDS = 900  # one slot of figures
 ABSENT, UNREADABLE, DENIED, LINK = "!absent", "!unreadable", "!denied", "->"
