@@ -229,7 +229,9 @@ def _wall_card(context: PageContext, host: str) -> Any:
         slope = format_estimate(comparison.slope, comparison.slope - half, comparison.slope + half, language)
         title = translate(language, "sens_wall_slope", slope=f"{slope.value} {slope.interval}".strip())
     subtitle = translate(language, "sens_wall_sub", days=str(WALL_DAYS), count=str(len(comparison.wall_w)))
-    figure = plotly_figures.wall_figure(comparison.parts_w, comparison.wall_w, comparison.slope, comparison.intercept_w, language)
+    figure = plotly_figures.wall_figure(
+        comparison.parts_w.tolist(), comparison.wall_w.tolist(), comparison.slope, comparison.intercept_w, language
+    )
     return card(
         title,
         subtitle,
@@ -264,7 +266,7 @@ def _residuals_card(context: PageContext, host: str) -> Any:
     shares = (comparison.wall_w - expected) / expected
     largest = float(abs(shares).max())
     title = translate(language, "sens_residuals_title", share=format_percent(largest, language, floor=False))
-    figure = plotly_figures.residual_figure(comparison.parts_w, 100 * shares, language)
+    figure = plotly_figures.residual_figure(comparison.parts_w.tolist(), (100 * shares).tolist(), language)
     subtitle = translate(language, "sens_residuals_sub")
     head = [translate(language, name) for name in ("sens_parts_w", "sens_residual")]
     order = comparison.parts_w.argsort()
