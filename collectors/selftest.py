@@ -250,7 +250,8 @@ def _unread_sources(sensors: SensorSet) -> list[str]:
     """Sources that are known and give nothing, each with its reason."""
     unread = (SensorState.SILENT, SensorState.UNREADABLE, SensorState.GONE, SensorState.NOT_PERMITTED)
     return [
-        f"{state.alias or state.device}, {state.source}: {verdict_text(state.state)} ({verdict_text(state.reason)})"
+        state.message
+        or f"{state.alias or state.device}, {state.source}: {verdict_text(state.state)} ({verdict_text(state.reason)})"
         for state in sensors.states()
         if state.state in unread
     ]

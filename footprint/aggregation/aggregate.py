@@ -30,7 +30,7 @@ from footprint.aggregation.executors import (
     compute_service_days,
     open_executor,
 )
-from footprint.aggregation.open_day import OpenPart, last_reading_before_us
+from footprint.aggregation.open_day import OpenPart, changed_since_us
 from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_days
 from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.calendar.slots import slot_length_us
@@ -195,7 +195,7 @@ class _AggregationRun:
             marks = [self.dirty.since_us[other, day] for other in near if (other, day) in self.dirty.since_us]
             changed_us = min(marks, default=(day + 1) * US_PER_DAY - 1)
             if key.kind == "host" and (key, day) in self.dirty.since_us:
-                read_us = last_reading_before_us(self.connection, key.name, self.dirty.since_us[key, day])
+                read_us = changed_since_us(self.connection, key.name, self.dirty.since_us[key, day])
                 changed_us = changed_us if read_us is None else min(changed_us, read_us)
             since_us = max(since_us, changed_us - changed_us % slot_length_us(self.config.timezone))
         if key.kind == "host":

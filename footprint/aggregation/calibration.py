@@ -10,7 +10,7 @@ import numpy as np
 
 from footprint.aggregation.device_energy import device_energies
 from footprint.attribution.array_types import Floats, Ints
-from footprint.attribution.energy_intervals import EnergyIntervals
+from footprint.attribution.energy_intervals import EnergyIntervals, in_order
 from footprint.attribution.wall_calibration import (
     MIN_WINDOWS,
     CannotCalibrate,
@@ -126,12 +126,7 @@ def _sensors(view: LedgerView, host: str, start_us: int, end_us: int) -> _Sensor
             pieces.setdefault(device.device, []).append(device.intervals[device.intervals.start_us // US_PER_DAY == day])
             sensors.components[device.device] = device.component
     for name_of_device, parts in pieces.items():
-        sensors.intervals[name_of_device] = EnergyIntervals(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("start_us", "end_us", "energy_uj", "covered_us", "method")
-            )
-        )
+        sensors.intervals[name_of_device] = in_order(*parts)
     sensors.intervals = {device: intervals for device, intervals in sensors.intervals.items() if len(intervals)}
     sensors.components = {device: sensors.components[device] for device in sensors.intervals}
     return sensors

@@ -27,6 +27,7 @@ from footprint.queries import (
     factor_diff,
     raw_readings,
     refused_records,
+    sensor_quality,
     split_diagnostics,
     uncertainty_budget,
 )
@@ -87,6 +88,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def uncertainty(query: Query, _: str) -> Table:
         return list(uncertainty_budget.COLUMNS), uncertainty_budget.uncertainty_budget(store, config, query, clock())
 
+    def sensors(query: Query, language: str) -> Table:
+        rows = sensor_quality.sensor_rows(store, config, query.from_us, query.to_us, clock(), language)
+        return list(sensor_quality.COLUMNS), [{name: row[name] for name in sensor_quality.COLUMNS} for row in rows]
+
     def jobs(_: Query, __: str) -> Table:
         columns = ["job", "status", "started", "duration_s", "said"]
         return columns, [
@@ -120,6 +125,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "jobs": jobs,
         "silent": silent,
         "calibrations": calibrations,
+        "sensors": sensors,
         "refused": refused,
     }
 

@@ -109,7 +109,12 @@ class EditionQueries:
 
 def _indicator_row(budgeted_row: BudgetedRow) -> IndicatorRow:
     return IndicatorRow(
-        budgeted_row.row, budgeted_row.energy, budgeted_row.grams, budgeted_row.gap, budgeted_row.known_us / US_PER_HOUR
+        budgeted_row.row,
+        budgeted_row.energy,
+        budgeted_row.grams,
+        budgeted_row.gap,
+        budgeted_row.known_us / US_PER_HOUR,
+        budgeted_row.witnessed,
     )
 
 

@@ -32,7 +32,8 @@ class IndicatorRow:
     """One row (docs/reference/contract.md, section 6), with the uncertainty budgets of its energy [kWh] and emissions [g].
 
     ``gap`` is the energy that may have been used while nothing was read, relative to the energy read; ``known_h`` the
-    device-hours read or bridged by a counter.
+    device-hours read or bridged by a counter; ``witnessed`` the shares of its IT energy whose sensors a witness confirms and
+    contradicts.
     """
 
     row: Mapping[str, Any]
@@ -40,6 +41,7 @@ class IndicatorRow:
     grams: UncertaintyBudget
     gap: float
     known_h: float
+    witnessed: tuple[float, float] = (0.0, 0.0)
 
     @property
     def it_kwh(self) -> float:

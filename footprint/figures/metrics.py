@@ -25,6 +25,9 @@ from footprint.figures.cell_table import AMOUNTS, Amounts, CellTable, combine_co
 from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.uncertainty import UncertaintyBudget
 
+# Bounds of what witnesses allow, not chances: they add up over devices, and half of a bound is its standard uncertainty, so that
+# the interval U = 2u of a figure holds all of them whatever else it holds.
+SENSORS_IN_DOUBT = "sensors in doubt"
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
 _SQRT_3 = math.sqrt(3)
 
@@ -177,6 +180,10 @@ class GroupedMetrics:
             self._names.setdefault(name, len(self._names))
         return np.array([self._names[name] for name in names], dtype=np.int64)[self._basis]
 
+    def _common(self, name: str) -> Ints:
+        """Number of a cause that all cells share."""
+        return np.full(len(self._group), self._names.setdefault(name, len(self._names)), dtype=np.int64)
+
     def _budgets(self) -> None:
         """Standard uncertainties of each group by cause, of energy and emissions, towards low and high."""
         self._names: dict[str, int] = {}
@@ -188,6 +195,7 @@ class GroupedMetrics:
         estimated = _divide(np.maximum(amounts["grade_c_uj"] - building_share, 0), UJ_PER_KWH)
         added_uj = np.maximum(amounts["grade_b_uj"] + amounts["grade_c_uj"] - facility, 0)
         added, pue = _divide(added_uj, UJ_PER_KWH), parameters["pue"]
+        doubt = [_divide(amounts[f"doubt_{side}_uj"], UJ_PER_KWH) / COVERAGE_FACTOR for side in ("low", "high")]
         everywhere, has_uplift = np.ones(len(host), dtype=bool), host & (added_uj > 0) & (parameters["uplift"] > 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             uplift_sensitivity = added * pue / (parameters["uplift"] - 1)
@@ -198,6 +206,7 @@ class GroupedMetrics:
             (~host, self._numbered(2), (it_kwh - estimated) * pue * left, parameters["gain_low"], parameters["gain_high"]),
             (has_uplift, self._numbered(3), uplift_sensitivity, parameters["uplift_low"], parameters["uplift_high"]),
             (host, self._numbered(2), (it_kwh - added) * pue, parameters["gain_low"], parameters["gain_high"]),
+            (doubt[0] + doubt[1] > 0, self._common(SENSORS_IN_DOUBT), pue, *doubt),
         ]
         if self._apart:
             contributions.append(self._splits(host, pue))

@@ -36,7 +36,7 @@ from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import LAYOUTS, Layout, ShardTables, from_arrow
 from footprint.storage.figure_writer import DAY, MONTH, S_PER_DAY, day_extent, read_block
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 DAYS_A_MANIFEST = 31  # written between two manifests, so that a first run can be interrupted
 NOTICE = (

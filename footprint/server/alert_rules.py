@@ -1,4 +1,4 @@
-"""Alert rules: silent agents, failed jobs, late aggregation, exceeded objectives; drafted, released and late editions."""
+"""Alert rules: silent agents, sensors in doubt, expired certificates, failed and late jobs, objectives, and news of editions."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from footprint.queries.agent_liveness import RETIRED, SILENT, host_liveness
 from footprint.queries.aggregation_lag import BEHIND_AFTER_S, waiting_since_us
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.objectives import EXCEEDED, objective_statuses
+from footprint.queries.sensor_quality import GONE, IN_DOUBT, LASTING_US, STANDS_STILL, sensor_findings
 from footprint.server.job_runs import ALERT_JOB, FAILED, latest_runs
 from footprint.server.notifications import Attachment
 from footprint.storage.database import Store
@@ -63,6 +64,43 @@ def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
                     ),
                 ),
             )
+
+
+_TROUBLES: dict[str, Pair] = {
+    IN_DOUBT: ("capteur en doute", "sensor in doubt"),
+    STANDS_STILL: ("capteur immobile", "sensor stands still"),
+    GONE: ("appareil disparu", "device gone"),
+}
+
+
+def troubled_devices(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Sensors that have been in doubt or stood still, and devices that have been gone, for more than a minute.
+
+    A sensor of a host that fell silent stays as its agent left it: nothing says that it is well.
+    """
+    for finding in sensor_findings(store, now_us):
+        words = _TROUBLES.get(finding.trouble)
+        if words is None or now_us - finding.since_us <= LASTING_US:
+            continue
+        since = format_instant(finding.since_us)
+        french, english = (format_local_time(since, config.timezone, language) for language in ("fr", "en"))
+        yield Alert(
+            f"{finding.trouble} {finding.host} {finding.device} {finding.source}",
+            finding.trouble,
+            (f"{finding.host} : {words[0]} ({finding.device})", f"{finding.host}: {words[1]} ({finding.device})"),
+            (
+                (
+                    f"{finding.words('fr')}, depuis le {french} ({config.timezone}). Une autre mesure de l’appareil compte à sa "
+                    "place s’il y en a une ; sinon l’intervalle s’élargit ou le temps manque, et la qualité le dit.\n"
+                    f"Sur {finding.host} : footprint-agent probe ; sur le serveur : footprint quality --doubted"
+                ),
+                (
+                    f"{finding.words()}, since {english} ({config.timezone}). Another sensor of the device counts in its place "
+                    "where there is one; else the interval widens or the time is missing, and quality says so.\n"
+                    f"On {finding.host}: footprint-agent probe; on the server: footprint quality --doubted"
+                ),
+            ),
+        )
 
 
 def expired_certificates(store: Store, config: Config, now_us: int) -> Iterator[Alert]:

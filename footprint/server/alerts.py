@@ -21,6 +21,7 @@ from footprint.server.alert_rules import (
     late_releases,
     released_editions,
     silent_agents,
+    troubled_devices,
 )
 from footprint.server.notifications import Message, NotDelivered, send
 from footprint.storage import schema
@@ -31,6 +32,7 @@ ANNOUNCED, SETTLED = "announced", "settled"
 # A new kind of alert is one rule and one line here.
 ALERT_RULES: tuple[AlertRule, ...] = (
     silent_agents,
+    troubled_devices,
     failed_jobs,
     late_aggregation,
     exceeded_objectives,
@@ -66,6 +68,9 @@ def dispatch(store: Store, config: Config, now_us: int) -> str:
 
 _SETTLED_TEXTS = {
     "silent-agent": ("relevés à nouveau", "readings again"),
+    "sensor-in-doubt": ("n’est plus en doute", "is no longer in doubt"),
+    "sensor-stands-still": ("n’est plus immobile", "no longer stands still"),
+    "device-gone": ("est de retour", "is back"),
     "job-failed": ("réussit à nouveau", "succeeds again"),
     "aggregation-behind": ("a rattrapé son retard", "has caught up"),
     "release-missed": ("a paru", "has been released"),
