@@ -82,7 +82,8 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
     """
     lock_spool(config.spool)
     agent = make_agent(config, alone=not with_parent)
-    agent.read_sensors(*wall_and_monotonic_us())
+    agent.sensors.open_missing(wall_and_monotonic_us()[1])
+    agent.read_sensors(*wall_and_monotonic_us())  # stamped once the libraries are loaded: that takes longer than a reading
     _print_summary(agent.sensors)
     # The host of a gateway may have no sensor at all, only requests.
     if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):
