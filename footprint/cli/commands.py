@@ -62,10 +62,10 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Quality",
         (
             Command("check", "query:check", "Check freshness, coverage, balance, sensors and objectives; exit 6 if not met."),
-            Command("log-quality", "quality:log_quality", "Requests in quarantine, without work, mended and refused, and why."),
+            Command("log-quality", "quality:log_quality", "List what was found in the logs of requests."),
             Command("balance", "quality:balance", "Compare meters with attributed energy, and wall with parts."),
             Command("coverage", "quality:coverage", "Device time expected, known, measured, estimated and missing."),
-            Command("quality", "quality:quality", "What witnesses say of each sensor, and the energy that rests on it."),
+            Command("quality", "quality:quality", "What witnesses say of each sensor, and how much energy rests on it."),
             Command("uncertainty", "quality:uncertainty", "Uncertainty budget of a figure, cause by cause."),
             Command("splits", "quality:splits", "How the energy of each service was divided each day."),
             Command("sensors", "sensors:sensors", "List the sensors of hosts: verdict, witness, self-test and calibration."),
