@@ -31,7 +31,7 @@ from collectors.http_client import HttpClient, HttpError, Response, describe_err
 from footprint.core.counter_registers import CounterCorrection, Register
 from footprint.core.exposition import parse_exposition
 from footprint.core.limits import is_loopback_url, name_fault, printable
-from footprint.core.prometheus_metrics import looks_like_energy, metrics_named
+from footprint.core.prometheus_metrics import looks_like_energy, metrics_named, unnamed_device
 from footprint.core.samples import Channel, Sample
 from footprint.core.secret_files import SecretFileError, read_secret
 from footprint.core.series_identity import DeviceSeries, resolve_devices
@@ -144,6 +144,8 @@ class PrometheusScraper:
             if at_s is not None and at_us / US_PER_S - at_s > STALE_S:
                 problems[f"stale: the exporter gives a time more than {STALE_S} s ago"] += 1
                 continue
+            if missing := unnamed_device(name, labels):
+                problems[f"no label {missing} names the device"] += 1
             for metric in metrics_named(name):
                 device = metric.device_of(labels, name)
                 if device is None or metric.quantity not in ("energy", "power"):

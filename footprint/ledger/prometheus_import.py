@@ -31,6 +31,7 @@ from footprint.core.prometheus_metrics import (
     looks_like_energy,
     metrics_named,
     series_host,
+    unnamed_device,
 )
 from footprint.core.records import grade_of
 from footprint.core.series_identity import DeviceSeries, resolve_devices
@@ -244,6 +245,8 @@ def _series_by_host(
     for name in names:
         plain = plain_name(name)
         for labels, values in fetch_samples(send, name, start_us, end_us, remarks):
+            if missing := unnamed_device(plain, labels):
+                remarks.add(f"series of {name} are not read: no label {missing} names their device")
             for metric in metrics_named(plain):
                 device = metric.device_of(labels, plain)
                 if device is not None and (not exporter or metric.exporter == exporter):

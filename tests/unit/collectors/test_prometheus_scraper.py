@@ -150,8 +150,11 @@ def test_what_is_not_read_is_told_once_with_its_reason(scraper: PrometheusScrape
     )
     for _ in range(3):
         assert scraper.samples_of(text, 1, 1, "http://127.0.0.1:1/metrics") == []
+    first = capsys.readouterr().err
+    assert scraper.samples_of('DCGM_FI_DEV_POWER_USAGE{gpu="0"} 5\n', 1, 1, "http://127.0.0.1:3/metrics") == []
+    assert "1 lines are not read: no label UUID or uuid" in capsys.readouterr().err
     assert scraper.samples_of("up 1\n", 1, 1, "http://127.0.0.1:2/metrics") == []
-    lines = capsys.readouterr().err.splitlines()
+    lines = [*first.splitlines(), *capsys.readouterr().err.splitlines()]
     assert len(lines) == 4
     assert "1 lines are not read: no number" in lines[0]
     assert "no reading" in lines[1]

@@ -117,6 +117,12 @@ def test_one_exporter_under_two_names_counts_once_and_two_machines_twice(sqlite:
     other.close()
 
 
+def test_series_that_name_no_device_are_told(sqlite: Store) -> None:
+    energies, remarks = imported(sqlite, series("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", counter(200), gpu="0"))
+    assert energies == {}
+    assert "no label UUID or uuid" in remarks
+
+
 def test_a_sum_lacks_no_part(sqlite: Store) -> None:
     whole = counter(100, wrap_j=1e12)
     energies, remarks = imported(
