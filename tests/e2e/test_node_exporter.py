@@ -61,7 +61,7 @@ def test_dies_of_a_real_node_exporter_are_devices_with_the_range_of_their_zone(t
     process, port = start(root, *(["--collector.rapl.enable-zone-label"] if is_labelled else []))
     scraper = PrometheusScraper((ScrapeTarget(f"http://127.0.0.1:{port}/metrics"),), 3600, sysfs=root)
     try:
-        samples = wait_for(lambda: scraper._read(10**15, 1))
+        samples = wait_for(lambda: scraper.read(10**15, 1))
     finally:
         scraper.close()
         process.terminate()
@@ -87,9 +87,9 @@ def test_a_real_exporter_that_asks_for_a_certificate_gets_it(tmp_path: Path, cap
     known = PrometheusScraper((ScrapeTarget(url, certificate, cert_file=certificate, key_file=key),), 3600)
     unknown = PrometheusScraper((ScrapeTarget(url, certificate),), 3600)
     try:
-        assert len(wait_for(lambda: known._read(10**15, 1))) == 3
+        assert len(wait_for(lambda: known.read(10**15, 1))) == 3
         capsys.readouterr()
-        assert unknown._read(10**15, 1) == []
+        assert unknown.read(10**15, 1) == []
         assert "certificate of the client (cert_file and key_file)" in capsys.readouterr().err
     finally:
         for scraper in (known, unknown):

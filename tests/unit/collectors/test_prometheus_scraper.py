@@ -302,7 +302,7 @@ def test_an_exporter_over_https_with_its_own_authority_and_a_token_or_a_password
         (ScrapeTarget(url, tmp_path / "none"), "No such file"),
     ):
         scraper = PrometheusScraper((target,), 3600)
-        assert scraper._read(1, 1) == []
+        assert scraper.read(1, 1) == []
         scraper.close()
         assert re.search(cause, capsys.readouterr().err), cause
 
@@ -312,7 +312,7 @@ def test_plain_http_where_https_is_expected_says_so(
 ) -> None:
     _, url = exporter
     scraper = PrometheusScraper((ScrapeTarget(url.replace("http:", "https:")),), 3600)
-    assert scraper._read(1, 1) == []
+    assert scraper.read(1, 1) == []
     scraper.close()
     assert "does not speak TLS" in capsys.readouterr().err
 
