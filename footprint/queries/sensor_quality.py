@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.sensor_verdicts import (
@@ -184,8 +185,8 @@ def sensor_rows(
 ) -> list[dict[str, Any]]:
     """Rows with ``COLUMNS`` by host, device and source: findings of now, energies of the period by device.
 
-    ``is_troubled`` says whether something is wrong now. Energies stand in the first row of a device. Devices whose energy is
-    disputed in the period and of which nothing is known now have a row of their own.
+    ``is_troubled`` says whether something is wrong now. Energies stand in the first row of a device. Devices that no agent
+    judges have a row with the worst verdict of the server in the period, without a source.
     """
     energies = device_evidence(store, config, from_us, to_us)
     rows: list[dict[str, Any]] = []
@@ -193,8 +194,9 @@ def sensor_rows(
         evidence = energies.pop((finding.host, finding.device), None)
         rows.append(_row(finding, language) | (evidence.row() if evidence is not None else {}))
     for (host, device), evidence in energies.items():
-        if evidence.is_doubted:
+        if device != HOST_DEVICE:
             named = {"host": host, "device": device, "source": "", "is_troubled": False}
+            named["verdict"] = sensor_word(evidence.verdict, language)
             rows.append(dict.fromkeys(COLUMNS) | named | evidence.row())
     return sorted(rows, key=lambda row: (row["host"], row["device"], row["source"]))
 
@@ -238,9 +240,13 @@ class DeviceEvidence:
     implausible_us: int = 0
 
     @property
-    def is_doubted(self) -> bool:
-        """Whether anything of it is in doubt."""
-        return any((self.disputed_uj, self.low_uj, self.high_uj, self.standing_us, self.implausible_us))
+    def verdict(self) -> Verdict:
+        """The worst that the server itself says of it."""
+        if any((self.disputed_uj, self.low_uj, self.high_uj, self.implausible_us)):
+            return Verdict.DISAGREES
+        if self.standing_us:
+            return Verdict.STANDS_STILL
+        return Verdict.AGREES if self.confirmed_uj else Verdict.NO_WITNESS
 
     def row(self) -> dict[str, Any]:
         """The columns of a period."""
