@@ -33,10 +33,10 @@ from footprint.core.sensor_judgement import (
     margin_uj,
 )
 from footprint.core.sensor_verdicts import Reason, SensorVerdict, Verdict, Witness
-from footprint.core.units import PJ_PER_UJ, US_PER_DAY, US_PER_S
+from footprint.core.units import PJ_PER_UJ, S_PER_HOUR, US_PER_DAY, US_PER_S
 from footprint.ledger.ledger_view import StreamInfo
 
-_STEP_S = (10, 15, 20, 30, 60, 300, 900, 3600)  # the first that is no shorter than the spacing of the readings
+_STEP_S = (10, 15, 20, 30, 60, 300, 900, S_PER_HOUR)  # the first that is no shorter than the spacing of the readings
 _MIN_COVERED = 0.99
 _MIN_PRESENT = 0.3  # of the steps of a window, for a source to be judged in it
 _MAX_GROWTH = 12  # windows that decide nothing are joined, an hour of five minutes
