@@ -186,6 +186,8 @@ def _cards(machine: Machine) -> Iterator[tuple[str, ...]]:
 
 
 def _packages(machine: Machine) -> Iterator[tuple[str, ...]]:
+    if machine.table.get("agent", {}).get("rapl_zone") == "psys":
+        return  # it contains them
     packages: dict[str, list[str]] = {}  # several interfaces may show one package
     for zone in _zones(machine, "package"):
         packages.setdefault(str(machine.table["files"][zone]["name"]), []).append(zone)
