@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.calendar.slots import slot_length_us
@@ -64,7 +64,7 @@ COLUMNS = (
 _LATEST = (
     "SELECT s.id, h.text, d.text, s.quantity, r.time_us, r.value FROM stream s JOIN name h ON h.id = s.host_id "
     "JOIN name d ON d.id = s.device_id JOIN reading r ON r.stream_id = s.id "
-    "AND r.time_us = (SELECT MAX(x.time_us) FROM reading x WHERE x.stream_id = s.id AND x.time_us <= {now:d}) "
+    "AND r.time_us = (SELECT MAX(x.time_us) FROM reading x WHERE x.stream_id = s.id AND x.time_us <= :now_us) "
     "WHERE s.quantity LIKE 'verdict%/%' OR s.quantity LIKE 'witness%/%' OR s.quantity LIKE 'judged_uj/%' "
     "OR s.quantity LIKE 'doubt%/%' OR s.quantity LIKE 'sensor_%/%'"
 )
@@ -130,7 +130,7 @@ def sensor_findings(store: Store, now_us: int) -> list[SensorFinding]:
     """What is known now of every source that an agent judged or names, by host, device and source."""
     by_source: dict[tuple[str, str, str], _Latest] = defaultdict(_Latest)
     with store.read() as connection:
-        for stream, host, device, quantity, at_us, value in connection.exec_driver_sql(_LATEST.format(now=now_us)):
+        for stream, host, device, quantity, at_us, value in connection.execute(text(_LATEST), {"now_us": now_us}):
             name, _, source = quantity.partition("/")
             by_source[host, device, source].values[name] = stream, at_us, value
         return [

@@ -73,8 +73,8 @@ def judged(
 class Ledger:
     """A ledger that agents fill."""
 
-    def __init__(self, path: Path) -> None:
-        self.store = Store(f"sqlite:///{path}")
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self.ingest = IngestService(self.store, lambda _model: set())
         self.now_us = (DAY_S + 3 * 86_400) * S
 
@@ -91,8 +91,8 @@ class Ledger:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "f.db")
+def ledger(store: Store) -> Ledger:
+    return Ledger(store)
 
 
 def kwh(power_w: float, hours: float = HOURS) -> float:
