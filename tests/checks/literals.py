@@ -12,6 +12,7 @@ PLAIN = {0.0, 0.5, 1.0, 2.0, *(10.0**n for n in range(-12, 13)), 1e-300, 2000.0,
 REASONS = {
     "footprint/attribution/step/": "grids and tolerances of the numerical search, calibrated as docs/explanation/method.md describes",
     "footprint/aggregation/step_fits.py": "share of a day's requests that name their host, from which on hosts are fitted apart",
+    "footprint/aggregation/odd_requests.py": "conditions of quarantine, stated beside them; the quantile of the slow twentieth",
     "footprint/attribution/wall_to_parts.py": "the 2.5 and 97.5 % quantiles of a 95 % interval; a guard of a window's length",
     "footprint/attribution/wall_calibration.py": "conditions under which a calibration is refused, stated beside them; quantiles of load",
     "footprint/aggregation/ledger_judgement.py": "shares of a window that a source must cover to be judged in it",
