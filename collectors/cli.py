@@ -95,8 +95,8 @@ def _read_logs(options: argparse.Namespace) -> int:
             file.write(csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in users.rows())))
         if users.unnamed:
             print(f"footprint-agent: {users.unnamed} requests name no user and are in no count of users", file=sys.stderr)
-    for reason, count in sorted(field_map.personal_names.items()):
-        print(f"footprint-agent: {count} names of use cases were not taken: each {reason}", file=sys.stderr)
+    for remark in field_map.remarks():
+        print(f"footprint-agent: {remark}", file=sys.stderr)
     if unreadable:
         print(f"footprint-agent: {len(unreadable)} lines cannot be read, first: {unreadable[0]}", file=sys.stderr)
     return INCOMPLETE if unreadable else 0
