@@ -162,6 +162,8 @@ def _summary(imported: ImportResult, target: Path) -> str:
         text += "; nothing changed"
     if imported.implausible:
         text += f"; {imported.implausible} implausible and taken anyway"
+    if imported.mended:
+        text += f"; mended: {', '.join(f'{count} x {reason}' for reason, count in imported.mended.most_common())}"
     if imported.batch is not None:
         text += f" (batch {imported.batch})"
     if imported.rejects:

@@ -112,18 +112,6 @@ def duration_fault(start_us: int, end_us: int, requests: int = 1) -> str:
     return ""
 
 
-def requests_fault(requests: int, duration_us: int | None) -> str:
-    """Why a number of requests cannot have been served in a time [µs]; None if it is unknown."""
-    if requests > MAX_REQUESTS or (duration_us is not None and requests > MAX_REQUESTS_PER_S * (duration_us // US_PER_S + 1)):
-        return "more requests than a service answers in the time"
-    return ""
-
-
-def tokens_fault(tokens: int, requests: int) -> str:
-    """Why a number of tokens cannot be that of a number of requests."""
-    return "more tokens than a model takes or gives" if tokens > MAX_TOKENS_PER_REQUEST * requests else ""
-
-
 def power_fault(component: str, power_uw: int) -> str:
     """Why a device of a component cannot draw a power [µW]."""
     max_w = MAX_POWER_W.get(component, MAX_POWER_W["host"])

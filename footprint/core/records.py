@@ -8,20 +8,25 @@ reordering and ``kill -9`` need no special code.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
-from footprint.core.limits import (
-    MAX_COUNT,
-    duration_fault,
-    energy_fault,
-    instant_fault,
-    name_fault,
-    personal_name_fault,
-    requests_fault,
-    tokens_fault,
+from footprint.core.limits import MAX_COUNT, energy_fault, instant_fault, name_fault, personal_name_fault
+from footprint.core.request_checks import (
+    IMPLAUSIBLE,
+    MENDED,
+    REFUSED,
+    STATUSES,
+    UNKNOWN,
+    WITHOUT_WORK,
+    RequestNumbers,
+    count_findings,
+    examine,
 )
+from footprint.core.sensor_verdicts import VALUE_NAMES
 from footprint.core.stored_forms import keys_of, stored_as
 from footprint.core.timestamps import BadTimestamp, format_instant, parse_instant
 from footprint.core.units import INT64_MAX
@@ -33,9 +38,11 @@ COMPONENTS = ("gpu", "cpu", "dram", "host")
 ESTIMATE_SOURCES = frozenset({"estimate", "tdp"})
 POWER_SOURCES = frozenset({"nvml-power", "hwmon-power", "ipmi", "redfish", "amd-power", "acpi-power"})
 MODELLED = "-mig"  # suffix of the source of a GPU instance that gets a share of its board's energy
+WITNESS = "-witness"  # suffix of a second source of a grade that another source of the device has already
 
 # Context of a device: state stored beside its energy. A name may be followed by ``/`` and a process group.
-CONTEXT = frozenset({"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory_used_bytes", "busy_us", "holding"})
+# Verdicts on sensors and their states are followed by ``/`` and the source of the energy.
+CONTEXT = VALUE_NAMES | {"power_limit_uw", "clock_sm_hz", "clock_memory_hz", "memory_used_bytes", "busy_us", "holding"}
 
 # Status of a record, stored as bits with the reading.
 FLAG_GAP, FLAG_RESET, FLAG_CLOSED, FLAG_UNSYNCHRONISED = 1, 2, 4, 8
@@ -43,7 +50,7 @@ FLAG_ANYWAY = 16  # implausible, and imported with --anyway
 _FLAGS = {"gap": FLAG_GAP, "reset": FLAG_RESET, "closed": FLAG_CLOSED, "unsynchronised": FLAG_UNSYNCHRONISED}
 
 COUNT_COLUMNS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens")
-STATUSES = ("ok", "error", "cancelled")
+MAX_ATTEMPT = 999
 
 
 class FootprintError(Exception):
@@ -60,7 +67,12 @@ class BadLine(FootprintError):
 
 
 def grade_of(source: str, *, counter: bool) -> str:
-    """Grade of a stream: ``counter``, ``power``, ``modelled`` or ``estimate``, best first; only the best of a device counts."""
+    """Grade of a stream: ``counter``, ``power``, ``modelled``, ``witness`` or ``estimate``; only the best of a device counts.
+
+    A ``witness`` measures what another source of the device measures already; it counts only if no other source is good.
+    """
+    if source.endswith(WITNESS):
+        return "witness"
     if source in ESTIMATE_SOURCES or source.startswith("estimate"):
         return "estimate"
     if source.endswith(MODELLED):
@@ -151,14 +163,14 @@ class ContextReading:
 @stored_as(
     "request",
     "start service use_case end first_token model requests input_tokens cached_input_tokens output_tokens units unit status id "
-    "replica",
+    "replica attempt",
 )
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request, or a window of several: when, for which service and use case, how many tokens.
 
     ``end_us`` is None for an arrival of unknown duration. Cached tokens are a part of the input. ``replica`` names the host that
-    served it, or what the configuration maps to one.
+    served it, or what the configuration maps to one. ``attempt`` numbers the attempts of one ``id``.
     By design there is no field for the prompt, the answer or the user.
     """
 
@@ -179,6 +191,7 @@ class RequestRecord:
     status: str = ""
     id: str = ""
     replica: str = ""
+    attempt: int | None = None
 
 
 Record = EnergyReading | ActivityReading | ContextReading | RequestRecord
@@ -199,8 +212,10 @@ def to_line(record: Record) -> str:
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
 
-def from_line(line: str | bytes, now_us: int | None = None) -> Record:
+def from_line(line: str | bytes, now_us: int | None = None, mended: Counter[str] | None = None) -> Record:
     """Decode a record from a JSON line; with ``now_us`` [µs], refuse instants after it.
+
+    ``mended`` counts, by reason, the fields of requests that cannot be and were left out or mended.
 
     Raises
     ------
@@ -213,7 +228,10 @@ def from_line(line: str | bytes, now_us: int | None = None) -> Record:
         raise BadLine("line", "not JSON") from None
     if not isinstance(fields, dict):
         raise BadLine("line", "not a JSON object")
-    parse = _PARSERS.get(str(fields.get("kind", "")))
+    kind = str(fields.get("kind", ""))
+    if kind == RequestRecord.KIND:
+        return read_request(fields, now_us, mended)
+    parse = _PARSERS.get(kind)
     if parse is None:
         raise BadLine("kind", "must be energy, activity, context or request")
     record = parse(fields)
@@ -222,8 +240,8 @@ def from_line(line: str | bytes, now_us: int | None = None) -> Record:
     return record
 
 
-def check_record(record: RequestRecord, now_us: int) -> None:
-    """Refuse a request that was not read from a line, as ``from_line`` would.
+def check_record(record: RequestRecord, now_us: int, mended: Counter[str] | None = None) -> RequestRecord:
+    """Judge a request that was not read from a line, as ``from_line`` would; return it with its fields mended.
 
     Raises
     ------
@@ -234,7 +252,7 @@ def check_record(record: RequestRecord, now_us: int) -> None:
         if fault := name_fault(getattr(record, name)):
             raise BadLine(name, fault)
     check_instants(record, now_us)
-    check_request(record)
+    return check_request(record, mended)
 
 
 def check_instants(record: Record, now_us: int) -> None:
@@ -245,7 +263,7 @@ def check_instants(record: Record, now_us: int) -> None:
     BadLine
         If an instant is out of these bounds.
     """
-    for name in _INSTANTS:
+    for name in ("at", "start", "end"):
         at_us = getattr(record, f"{name}_us", None)
         if at_us is not None and (fault := instant_fault(at_us, now_us)):
             raise BadLine(name, fault)
@@ -318,59 +336,100 @@ def _context(fields: dict[str, Any]) -> ContextReading:
     )
 
 
-def _request(fields: dict[str, Any]) -> RequestRecord:
+def read_request(fields: dict[str, Any], now_us: int | None = None, mended: Counter[str] | None = None) -> RequestRecord:
+    """The request that fields by column name hold: judged, with the fields left out or mended that cannot be.
+
+    Parameters
+    ----------
+    fields
+        Values by column, as on the wire; others are not read.
+    now_us
+        Refuse instants more than a day after it [µs].
+    mended
+        Counts the fields left out or mended, by reason.
+
+    Raises
+    ------
+    BadLine
+        If it cannot be right.
+    """
+    mended = Counter() if mended is None else mended
     record = RequestRecord(
         start_us=_instant(fields, "start"),
         end_us=_instant(fields, "end") if fields.get("end") is not None else None,
-        first_token_us=_instant(fields, "first_token") if fields.get("first_token") is not None else None,
+        first_token_us=_or_left_out(partial(_instant, now_us=now_us), fields, "first_token", mended),
         service=_text(fields, "service", default=""),
         use_case=_text(fields, "use_case", default=""),
         model=_text(fields, "model", default=""),
         requests=_count(fields, "requests", default=1, maximum=MAX_COUNT),
         input_tokens=_optional_count(fields, "input_tokens"),
-        cached_input_tokens=_optional_count(fields, "cached_input_tokens"),
+        cached_input_tokens=_or_left_out(_optional_count, fields, "cached_input_tokens", mended),
         output_tokens=_optional_count(fields, "output_tokens"),
-        units=_optional_number(fields, "units"),
+        units=_or_left_out(_optional_number, fields, "units", mended),
         unit=_text(fields, "unit", default=""),
-        status=_text(fields, "status", default=""),
+        status=_or_left_out(_status, fields, "status", mended) or "",
         id=_text(fields, "id", default=""),
         replica=_text(fields, "replica", default=""),
+        attempt=_or_left_out(_attempt, fields, "attempt", mended),
     )
-    check_request(record)
-    return record
+    if now_us is not None:
+        check_instants(record, now_us)
+    return check_request(record, mended)
 
 
-def check_request(record: RequestRecord) -> None:
-    """Refuse an impossible or implausible request.
+def check_request(record: RequestRecord, mended: Counter[str] | None = None) -> RequestRecord:
+    """Judge a request (``footprint.core.request_checks``); return it with its fields mended, each counted by reason.
 
     Raises
     ------
     BadLine
-        If it ends before it starts, its first token is outside of it, it has more cached than input tokens, an unknown
-        status, fewer than one request, a duration or a count beyond the limits, or a name that may be a person's.
+        If it cannot be right, is implausible, or bears a name that may be a person's.
     """
     for name in _PERSONAL:
         if fault := personal_name_fault(getattr(record, name), is_host=name == "replica"):
             raise BadLine(name, fault)
-    if record.end_us is not None and record.end_us < record.start_us:
-        raise BadLine("end", "before start")
-    first, end = record.first_token_us, record.end_us
-    if first is not None and (first < record.start_us or (end is not None and first > end)):
-        raise BadLine("first_token", "not between start and end")
-    if record.requests < 1:
-        raise BadLine("requests", "must be at least 1")
-    if record.end_us is not None and (fault := duration_fault(record.start_us, record.end_us, record.requests)):
-        raise BadLine("end", fault)
-    if fault := requests_fault(record.requests, None if record.end_us is None else record.end_us - record.start_us):
-        raise BadLine("requests", fault)
-    for name in ("input_tokens", "output_tokens"):
-        if fault := tokens_fault(getattr(record, name) or 0, record.requests):
-            raise BadLine(name, fault)
-    cached, input_tokens = record.cached_input_tokens, record.input_tokens
-    if cached is not None and input_tokens is not None and cached > input_tokens:
-        raise BadLine("cached_input_tokens", "above input_tokens, of which it is a part")
-    if record.status and record.status not in STATUSES:
-        raise BadLine("status", f"must be one of {', '.join(STATUSES)}")
+    counts = {name: _or_unknown(getattr(record, name)) for name in _NUMBERS}
+    numbers, findings = examine(RequestNumbers(**counts, works=record.status not in WITHOUT_WORK))
+    for finding in findings:
+        if finding.rows and finding.outcome in (REFUSED, IMPLAUSIBLE):
+            raise BadLine(finding.column, finding.reason)
+    if not any(finding.rows and finding.outcome == MENDED for finding in findings):
+        return record
+    if mended is not None:
+        count_findings(findings, MENDED, mended)
+    values: dict[str, Any] = {name: getattr(numbers, name) for name in _NUMBERS}
+    return replace(record, **{name: None if value == UNKNOWN else value for name, value in values.items()})
+
+
+_NUMBERS = ("start_us", "end_us", "first_token_us", *COUNT_COLUMNS)
+
+
+def _or_unknown(value: int | None) -> int:
+    return UNKNOWN if value is None else value
+
+
+def _or_left_out(parse: Callable[[dict[str, Any], str], Any], fields: dict[str, Any], name: str, mended: Counter[str]) -> Any:
+    """An optional field; None where it is absent or cannot be; a negative count costs the row."""
+    if fields.get(name) is None:
+        return None
+    try:
+        return parse(fields, name)
+    except BadLine as bad:
+        if bad.reason == "negative":  # a count of a broken log
+            raise
+        mended[f"{name}: {bad.reason}, left out"] += 1
+        return None
+
+
+def _status(fields: dict[str, Any], name: str) -> str:
+    status = _text(fields, name, default="")
+    if status not in ("", *STATUSES):
+        raise BadLine(name, f"none of {', '.join(STATUSES)}")
+    return status
+
+
+def _attempt(fields: dict[str, Any], name: str) -> int:
+    return _count(fields, name, maximum=MAX_ATTEMPT)
 
 
 def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
@@ -418,7 +477,7 @@ def _optional_number(fields: dict[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _instant(fields: dict[str, Any], name: str) -> int:
+def _instant(fields: dict[str, Any], name: str, now_us: int | None = None) -> int:
     value = fields.get(name)
     if value is None:
         raise BadLine(name, "missing")
@@ -426,14 +485,9 @@ def _instant(fields: dict[str, Any], name: str) -> int:
         instant_us = parse_instant(value if isinstance(value, str) else repr(value))
     except BadTimestamp as bad:
         raise BadLine(name, str(bad)) from None
-    if fault := instant_fault(instant_us, instant_us):
+    if fault := instant_fault(instant_us, instant_us if now_us is None else now_us):
         raise BadLine(name, fault)
     return instant_us
 
 
-_PARSERS: dict[str, Callable[[dict[str, Any]], Record]] = {
-    "energy": _energy,
-    "activity": _activity,
-    "context": _context,
-    "request": _request,
-}
+_PARSERS: dict[str, Callable[[dict[str, Any]], Record]] = {"energy": _energy, "activity": _activity, "context": _context}

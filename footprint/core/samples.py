@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from footprint.core.device_limits import ceiling_uw
+
 
 @dataclass(frozen=True, slots=True)
 class DevicePart:
@@ -21,9 +23,10 @@ class Channel:
     """One quantity of one device as one sensor measures it; all its samples share this object.
 
     ``wrap_uj`` is the range after which the counter restarts from 0; None if a decrease is a reset.
-    ``limit_uw`` is the highest credible mean power, 0 if unknown. ``period_us`` is the reading period if the
-    sensor is not read with every sample of the agent. ``parts`` share the energy if the device itself never
-    has a placement.
+    ``limit_uw`` is what a setting of the device allows at present, 0 if unknown: a hint, and no bound. ``period_us`` is the
+    reading period if the sensor is not read with every sample of the agent. ``parts`` share the energy if the device itself
+    never has a placement. ``ceiling_uw`` is the highest mean power that the device can draw at all; left 0, it is that of
+    its component and model (``footprint.core.device_limits``).
     """
 
     device: str
@@ -35,6 +38,12 @@ class Channel:
     model: str = ""
     period_us: int = 0
     parts: tuple[DevicePart, ...] = ()
+    ceiling_uw: int = 0
+
+    def __post_init__(self) -> None:
+        """Look the ceiling up once, because every sample is held against it."""
+        if not self.ceiling_uw:
+            object.__setattr__(self, "ceiling_uw", ceiling_uw(self.component, self.model, self.source))
 
 
 class Sample(NamedTuple):

@@ -5,7 +5,7 @@ Importing a file again only counts duplicates. An interrupted import leaves comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from footprint.ledger.import_batches import delete_claims_of_copy, open_batch
 from footprint.ledger.readers import new_digest, read_batches, read_mapped_file
 from footprint.ledger.reading_writer import store_readings
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
-from footprint.ledger.refusals import IMPORT_SOURCE, count_refusals
+from footprint.ledger.refusals import IMPORT_SOURCE, count_mended, count_refusals
 from footprint.ledger.rejects import IngestResult, file_rejects
 from footprint.ledger.request_writer import store_requests
 from footprint.ledger.stream_ids import StreamIds
@@ -133,9 +133,10 @@ def import_requests(
     def steps() -> Iterator[_ImportStep]:
         source_batches = read_batches(path, digest, request_file.COLUMNS, times) if record_batches is None else record_batches
         parsed = request_file.parse_requests(path, source_batches, config.services_of_model, now_us, anyway=anyway)
-        for requests, rejects, implausible in parsed:
-            write = partial(_write_requests, store, requests, store.name_ids(requests.names()), seen, implausible)
-            yield write if len(requests) else None, rejects
+        for part in parsed:
+            names = store.name_ids(part.rows.names())
+            write = partial(_write_requests, store, part.rows, names, seen, part.implausible, part.mended)
+            yield write if len(part.rows) else None, part.rejects
 
     return _import_steps(store, path, "requests", steps(), digest, now_us, progress)
 
@@ -162,11 +163,17 @@ def import_mapped_log(
 
 
 def import_request_records(
-    store: Store, name: str, records: list[RequestRecord], lines: Ints, now_us: int, rejects: Iterable[Reject] = ()
+    store: Store,
+    name: str,
+    records: list[RequestRecord],
+    lines: Ints,
+    now_us: int,
+    rejects: Iterable[Reject] = (),
+    mended: Mapping[str, int] | None = None,
 ) -> ImportResult:
-    """Import requests of a source as one named batch, with the ``rejects`` found before."""
+    """Import requests of a source as one named batch, with the ``rejects`` and the mended fields found before."""
     requests = request_file.rows_from_records(records, lines)
-    write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {}, 0)
+    write = partial(_write_requests, store, requests, store.name_ids(requests.names()), {}, 0, mended or {})
     return _import_steps(store, name, "requests", [(write if records else None, _listed(rejects))], new_digest(), now_us, None)
 
 
@@ -205,11 +212,13 @@ def _write_requests(
     names: dict[str, int],
     seen: dict[bytes, int],
     implausible: int,
+    mended: Mapping[str, int],
     connection: Connection,
     batch: int,
 ) -> IngestResult:
     result = store_requests(store, connection, names, requests, seen, batch, claim=True)
     result.implausible = implausible
+    result.mended.update(mended)
     return result
 
 
@@ -253,6 +262,7 @@ def _import_steps(
         if not result.accepted:
             delete_claims_of_copy(connection, kind, result.batch, digest.hexdigest())
         count_refusals(store, connection, IMPORT_SOURCE, result.rejects.by_reason, now_us)
+        count_mended(store, connection, IMPORT_SOURCE, result.mended, now_us)
         anyway = f", {result.implausible} of them implausible and taken anyway" if result.implausible else ""
         message = f"{kind} {path}: {result.accepted} new, {result.duplicates} known, {len(result.rejects)} refused{anyway}"
         store.record_event(connection, now_us, "import", f"batch {result.batch} at {format_instant(now_us)}: {message}")

@@ -23,7 +23,7 @@ from footprint.ledger.day_versions import WHOLE_DAY, mark_dirty
 from footprint.ledger.energy_file import Readings
 from footprint.ledger.import_batches import open_batch
 from footprint.ledger.reading_writer import store_readings
-from footprint.ledger.refusals import count_refusals, new_names_today, set_new_names
+from footprint.ledger.refusals import count_mended, count_refusals, new_names_today, set_new_names
 from footprint.ledger.rejects import IngestResult
 from footprint.ledger.request_file import UNKNOWN_USE_CASE, RequestRows, rows_from_records
 from footprint.ledger.request_writer import store_requests
@@ -68,10 +68,11 @@ class IngestService:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            mended = Counter[str]()
             try:
                 if len(line) > MAX_LINE_BYTES:
                     raise BadLine("line", f"longer than {MAX_LINE_BYTES} bytes")
-                record = from_line(line, now_us)
+                record = from_line(line, now_us, mended)
                 if not isinstance(record, RequestRecord) and host is not None and record.host != host:
                     result.refused_lines.setdefault(record.host, []).append(number)
                     continue
@@ -80,6 +81,7 @@ class IngestService:
                 result.rejects.append(Reject(number, error.column, error.reason))
             else:
                 records[type(record)].append((number, record))
+                result.mended += mended
         if host is not None:
             self._limit_new_names(host, records, result.rejects, now_us)
         readings = readings_from_records(records[EnergyReading], records[ActivityReading], records[ContextReading])
@@ -98,9 +100,10 @@ class IngestService:
         waiting = sum(map(len, result.refused_lines.values()))
         if waiting:
             by_reason[f"host: {OTHER_HOST}"] += waiting
-        if by_reason:
+        if by_reason or result.mended:
             with self._store.begin() as connection:
                 count_refusals(self._store, connection, host, by_reason, now_us)
+                count_mended(self._store, connection, host, result.mended, now_us)
         for other in result.refused_lines:
             if (host, other) not in self._logged and len(self._logged) < MAX_NEW_NAMES_PER_DAY:
                 self._logged.add((host, other))

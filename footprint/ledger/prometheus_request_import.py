@@ -7,7 +7,7 @@ from zero; a series that appears between two scrapes started at zero. A restart 
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,19 +62,18 @@ def import_gateway_counters(
         for record in request_windows(instance, gateway, from_us, service_of)
     ]
     lines = np.arange(len(records), dtype=np.int64)
-    rejects, accepted = [], []
+    rejects, accepted, mended = [], [], Counter[str]()
     for line, record in enumerate(records):
         try:
             if record.service == OWN_SERVICE:
                 raise BadLine("service", OWN_SERVICE_RESERVED)
-            check_record(record, now_us)
+            records[line] = check_record(record, now_us, mended)
         except BadLine as error:
             rejects.append(Reject(line, error.column, error.reason))
         else:
             accepted.append(line)
-    return import_request_records(
-        store, f"{without_credentials(url)} gateways", [records[line] for line in accepted], lines[accepted], now_us, rejects
-    )
+    taken = [records[line] for line in accepted]
+    return import_request_records(store, f"{without_credentials(url)} gateways", taken, lines[accepted], now_us, rejects, mended)
 
 
 def _counts_requests(metric: ExporterMetric) -> bool:

@@ -1,4 +1,4 @@
-"""Refusals: what the doors did not take, counted by source and reason, and the quota of new names of a day.
+"""Refusals: what the doors did not take or mended, counted by source and reason, and the quota of new names of a day.
 
 A source is the host of a token, or ``import`` for files. Counts are in the store and outlive a restart; reasons are
 few and never hold a value, so that the table stays small.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from footprint.core.limits import MAX_REASONS
 from footprint.core.units import US_PER_DAY
@@ -18,6 +18,7 @@ from footprint.storage.database import Store, table
 
 IMPORT_SOURCE = "import"
 OTHER_REASONS = "other reasons"
+_MENDED = "mended: "  # before the reason of fields that were left out or mended in rows that were taken
 _NEW_NAMES = "(new names)"  # a counter of the current day, and no refusal
 
 
@@ -40,12 +41,31 @@ def count_refusals(store: Store, connection: Connection, source: str, by_reason:
         )
 
 
+def count_mended(store: Store, connection: Connection, source: str, by_reason: Mapping[str, int], now_us: int) -> None:
+    """Add the fields of taken rows of a source that were left out or mended, by reason, in a transaction."""
+    if by_reason:
+        count_refusals(store, connection, source, {_MENDED + reason: count for reason, count in by_reason.items()}, now_us)
+
+
+def mended_rows(store: Store) -> list[dict[str, Any]]:
+    """Fields left out or mended by source and reason, with the first and the last time [µs]; the latest first."""
+    rows = _rows(store, table(schema.Refusal).c.reason.startswith(_MENDED))
+    return [row | {"reason": row["reason"].removeprefix(_MENDED)} for row in rows]
+
+
 def refusal_rows(store: Store) -> list[dict[str, Any]]:
     """Refused lines by source and reason, with the first and the last time [µs]; the latest first."""
+    return _rows(store, _is_refusal())
+
+
+def _is_refusal() -> ColumnElement[bool]:
+    reason = table(schema.Refusal).c.reason
+    return (reason != _NEW_NAMES) & ~reason.startswith(_MENDED)
+
+
+def _rows(store: Store, chosen: ColumnElement[bool]) -> list[dict[str, Any]]:
     target = table(schema.Refusal)
-    query = (
-        select(target).where(target.c.reason != _NEW_NAMES).order_by(target.c.last_us.desc(), target.c.source, target.c.reason)
-    )
+    query = select(target).where(chosen).order_by(target.c.last_us.desc(), target.c.source, target.c.reason)
     with store.read() as connection:
         return [dict(row._mapping) for row in connection.execute(query)]
 
@@ -53,7 +73,7 @@ def refusal_rows(store: Store) -> list[dict[str, Any]]:
 def refusals_by_reason(store: Store) -> dict[str, int]:
     """Number of refused lines by reason."""
     target = table(schema.Refusal)
-    query = select(target.c.reason, func.sum(target.c["count"])).where(target.c.reason != _NEW_NAMES).group_by(target.c.reason)
+    query = select(target.c.reason, func.sum(target.c["count"])).where(_is_refusal()).group_by(target.c.reason)
     with store.read() as connection:
         return {row[0]: int(row[1]) for row in connection.execute(query)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from footprint.core.limits import Reject, RejectList
 
 CONFLICT = "conflict"  # prefix of the reason of such rejects
+NEGATIVE = "negative"
 MAX_FILE_REJECTS_LISTED = 100_000
 
 
@@ -24,13 +26,15 @@ def file_rejects() -> RejectList:
 class IngestResult:
     """Numbers of new and duplicate rows, and the rejected ones.
 
-    ``refused_lines`` are those of another host than the token's, by host: they were not taken and wait at the agent.
+    ``mended`` counts, by reason, fields of taken rows that could not be and were left out or mended. ``refused_lines`` are of
+    another host than the token's, by host: they were not taken and wait at the agent.
     """
 
     accepted: int = 0
     duplicates: int = 0
     rejects: RejectList = field(default_factory=file_rejects)
     implausible: int = 0  # taken with --anyway
+    mended: Counter[str] = field(default_factory=Counter)
     refused_lines: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, other: IngestResult) -> None:
@@ -39,6 +43,7 @@ class IngestResult:
         self.duplicates += other.duplicates
         self.rejects.extend(other.rejects)
         self.implausible += other.implausible
+        self.mended += other.mended
 
 
 class ColumnErrors:
@@ -49,6 +54,7 @@ class ColumnErrors:
         self.bad = np.zeros(len(lines), dtype=bool)
         self.implausible = np.zeros(len(lines), dtype=bool)
         self._reasons: dict[int, tuple[str, str]] = {}
+        self._mends: list[tuple[str, NDArray[np.bool_]]] = []
 
     def mark(self, rows: NDArray[np.bool_], column: str, reason: str) -> None:
         """Reject rows for one reason."""
@@ -67,6 +73,32 @@ class ColumnErrors:
         if not self.bad[index]:
             self.bad[index] = True
             self._reasons[index] = (column, reason)
+
+    def mark_mended(self, rows: NDArray[np.bool_], reason: str) -> None:
+        """Note that a field of rows was left out or mended for a reason; the rows stay."""
+        if rows.any():
+            self._mends.append((reason, rows))
+
+    def leave_out(self, faults: ColumnErrors) -> NDArray[np.bool_]:
+        """Note the faults of an optional column as fields that are left out; return their rows. Negative counts cost the row."""
+        by_reason: dict[str, list[int]] = {}
+        for index, (column, reason) in faults._reasons.items():
+            if reason == NEGATIVE and column != "units":
+                self.mark_one(index, column, reason)
+                continue
+            by_reason.setdefault(f"{column}: {reason}, left out", []).append(index)
+        for reason, indices in by_reason.items():
+            rows = np.zeros(len(self.lines), dtype=bool)
+            rows[indices] = True
+            self.mark_mended(rows, reason)
+        return faults.bad
+
+    def mended(self) -> Counter[str]:
+        """Number of fields of rows that are not rejected that were left out or mended, by reason."""
+        counts = Counter[str]()
+        for reason, rows in self._mends:
+            counts[reason] += int((rows & ~self.bad).sum())
+        return +counts
 
     def add_to(self, rejects: RejectList) -> RejectList:
         """Append all rejected rows, in line order, to a list, and return it."""

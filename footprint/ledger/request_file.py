@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 
@@ -18,19 +19,9 @@ from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
 from footprint.config.models import OWN_SERVICE, OWN_SERVICE_RESERVED
-from footprint.core.limits import (
-    MAX_COUNT,
-    MAX_REQUEST_US,
-    MAX_REQUESTS,
-    MAX_REQUESTS_PER_S,
-    MAX_TOKENS_PER_REQUEST,
-    MAX_WINDOW_US,
-    RejectList,
-    requests_fault,
-    tokens_fault,
-)
-from footprint.core.records import COUNT_COLUMNS, STATUSES, RequestRecord
-from footprint.core.units import US_PER_S
+from footprint.core.limits import RejectList
+from footprint.core.records import COUNT_COLUMNS, MAX_ATTEMPT, RequestRecord
+from footprint.core.request_checks import IMPLAUSIBLE, MENDED, REFUSED, STATUSES, WITHOUT_WORK, RequestNumbers, examine, reason_of
 from footprint.ledger import column_parsers
 from footprint.ledger.input_description import looks_like
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
@@ -50,6 +41,7 @@ COLUMNS = (
     "status",
     "id",
     "replica",
+    "attempt",
 )
 UNKNOWN = column_parsers.UNKNOWN
 UNKNOWN_USE_CASE = "(unknown)"  # the log names none; the request still gets its energy, and the row shows the gap
@@ -57,7 +49,7 @@ UNKNOWN_USE_CASE = "(unknown)"  # the log names none; the request still gets its
 
 @dataclass(frozen=True, slots=True)
 class RequestRows:
-    """Requests as columns of shape (n,); -1 is an unknown count or instant, NaN an unknown number of units."""
+    """Requests as columns of shape (n,); -1 is an unknown count, instant or attempt, NaN an unknown number of units."""
 
     lines: Ints
     start_us: Ints
@@ -75,6 +67,7 @@ class RequestRows:
     status: list[str]
     id: list[str]
     replica: list[str]
+    attempt: Ints
 
     def __len__(self) -> int:
         return len(self.start_us)
@@ -84,12 +77,22 @@ class RequestRows:
         return {*self.service, *self.use_case, *self.model, *self.unit, *self.status, *self.replica}
 
 
+@dataclass(frozen=True, slots=True)
+class ParsedRequests:
+    """Requests of one batch with its rejected rows, the implausible ones taken anyway, and the fields mended, by reason."""
+
+    rows: RequestRows
+    rejects: RejectList
+    implausible: int
+    mended: Counter[str]
+
+
 def parse_requests(
     path: str, batches: Iterable[RecordBatch], services_of_model: Callable[[str], set[str]], now_us: int, *, anyway: bool = False
-) -> Iterator[tuple[RequestRows, RejectList, int]]:
+) -> Iterator[ParsedRequests]:
     """Requests and rejects of each batch; an empty service is filled with the one declared to serve the model.
 
-    With ``anyway``, implausible rows are taken; the last item is their number.
+    With ``anyway``, implausible rows are taken.
 
     Raises
     ------
@@ -112,16 +115,18 @@ def parse_requests(
 
 def _parse_rows(
     batch: RecordBatch, errors: ColumnErrors, services_of_model: Callable[[str], set[str]], now_us: int
-) -> tuple[RequestRows, RejectList, int]:
-    start, end, first = _parse_times(batch, errors, now_us)
+) -> ParsedRequests:
     service, use_case, model = _parse_names(batch, errors, services_of_model)
-    requests, input_tokens, cached_tokens, output_tokens = _parse_counts(batch, errors)
-    _mark_implausible(errors, start, end, requests, {"input_tokens": input_tokens, "output_tokens": output_tokens})
-    units = column_parsers.parse_non_negative(batch.column("units"), "units", errors)
+    status = _parse_status(batch, errors)
+    works = ~np.asarray(pc.is_in(status, value_set=pa.array(WITHOUT_WORK)))
+    numbers = _parse_numbers(batch, errors, works, now_us)
+    unit_errors, attempt_errors = (ColumnErrors(batch.lines) for _ in range(2))
+    units = column_parsers.parse_non_negative(batch.column("units"), "units", unit_errors)
+    units[errors.leave_out(unit_errors)] = np.nan
+    attempt = column_parsers.parse_counts(batch.column("attempt"), "attempt", attempt_errors)
+    attempt_errors.mark(attempt > MAX_ATTEMPT, "attempt", "too large")
+    attempt[errors.leave_out(attempt_errors)] = UNKNOWN
     unit = column_parsers.parse_texts(batch.column("unit"), "unit", errors, required=False)
-    status = column_parsers.parse_texts(batch.column("status"), "status", errors, required=False)
-    known = np.asarray(pc.is_in(status, value_set=pa.array(["", *STATUSES])))
-    errors.mark(~known, "status", f"must be one of {', '.join(STATUSES)}")
     ids = column_parsers.parse_texts(batch.column("id"), "id", errors, required=False)
     replica = column_parsers.parse_texts(batch.column("replica"), "replica", errors, required=False)
     names = {"service": service, "use_case": use_case, "model": model, "unit": unit, "replica": replica}
@@ -131,58 +136,57 @@ def _parse_rows(
     valid_mask = pa.array(valid)
     result = RequestRows(
         lines=batch.lines[valid],
-        start_us=start[valid],
-        end_us=end[valid],
-        first_token_us=first[valid],
+        start_us=numbers.start_us[valid],
+        end_us=numbers.end_us[valid],
+        first_token_us=numbers.first_token_us[valid],
         service=service.filter(valid_mask).to_pylist(),
         use_case=use_case.filter(valid_mask).to_pylist(),
         model=model.filter(valid_mask).to_pylist(),
-        requests=requests[valid],
-        input_tokens=input_tokens[valid],
-        cached_input_tokens=cached_tokens[valid],
-        output_tokens=output_tokens[valid],
+        requests=numbers.requests[valid],
+        input_tokens=numbers.input_tokens[valid],
+        cached_input_tokens=numbers.cached_input_tokens[valid],
+        output_tokens=numbers.output_tokens[valid],
         units=units[valid],
         unit=unit.filter(valid_mask).to_pylist(),
         status=status.filter(valid_mask).to_pylist(),
         id=ids.filter(valid_mask).to_pylist(),
         replica=replica.filter(valid_mask).to_pylist(),
+        attempt=attempt[valid],
     )
-    return result, errors.add_to(batch.rejects), int(errors.implausible[valid].sum())
+    return ParsedRequests(result, errors.add_to(batch.rejects), int(errors.implausible[valid].sum()), errors.mended())
 
 
-def _mark_implausible(errors: ColumnErrors, start_us: Ints, end_us: Ints, requests: Ints, tokens: dict[str, Ints]) -> None:
-    """Mark durations and counts beyond the limits."""
-    duration_us = np.where(end_us == UNKNOWN, 0, end_us - start_us)
-    errors.mark_implausible((requests == 1) & (duration_us > MAX_REQUEST_US), "end", "a request longer than 7 days")
-    errors.mark_implausible(duration_us > MAX_WINDOW_US, "end", "a window longer than 62 days")
-    most = np.where(end_us == UNKNOWN, MAX_REQUESTS, np.minimum(MAX_REQUESTS_PER_S * (duration_us // US_PER_S + 1), MAX_REQUESTS))
-    errors.mark_implausible(requests > most, "requests", requests_fault(MAX_COUNT, None))
-    for name, counts in tokens.items():
-        too_many = counts > MAX_TOKENS_PER_REQUEST * np.minimum(requests, MAX_REQUESTS)
-        errors.mark_implausible(too_many, name, tokens_fault(MAX_COUNT, 1))
+def _parse_status(batch: RecordBatch, errors: ColumnErrors) -> pa.Array:
+    """Statuses, empty where unknown."""
+    faults = ColumnErrors(batch.lines)
+    status = column_parsers.parse_texts(batch.column("status"), "status", faults, required=False)
+    known = pc.is_in(status, value_set=pa.array(["", *STATUSES]))
+    faults.mark(~np.asarray(known), "status", f"none of {', '.join(STATUSES)}")
+    return pc.if_else(pa.array(~errors.leave_out(faults)), status, "")
 
 
-def _parse_times(batch: RecordBatch, errors: ColumnErrors, now_us: int) -> tuple[Ints, Ints, Ints]:
+def _parse_numbers(batch: RecordBatch, errors: ColumnErrors, works: NDArray[np.bool_], now_us: int) -> RequestNumbers:
+    """Instants and counts: judged, with the fields mended that cannot be."""
     start = column_parsers.parse_instants(batch.column("start"), "start", errors, now_us, required=True)
     end = column_parsers.parse_instants(batch.column("end"), "end", errors, now_us, required=False)
-    first = column_parsers.parse_instants(batch.column("first_token"), "first_token", errors, now_us, required=False)
-    errors.mark((end != UNKNOWN) & (end < start), "end", "before start")
-    outside = (first < start) | ((end != UNKNOWN) & (first > end))
-    errors.mark((first != UNKNOWN) & outside, "first_token", "not between start and end")
-    return start, end, first
-
-
-def _parse_counts(batch: RecordBatch, errors: ColumnErrors) -> tuple[Ints, ...]:
-    requests, input_tokens, cached_tokens, output_tokens = (
-        column_parsers.parse_counts(batch.column(name), name, errors) for name in COUNT_COLUMNS
+    first_errors, cached_errors = (ColumnErrors(batch.lines) for _ in range(2))
+    first = column_parsers.parse_instants(batch.column("first_token"), "first_token", first_errors, now_us, required=False)
+    first[errors.leave_out(first_errors)] = UNKNOWN
+    cached = column_parsers.parse_counts(batch.column("cached_input_tokens"), "cached_input_tokens", cached_errors)
+    cached[errors.leave_out(cached_errors)] = UNKNOWN
+    requests, inputs, outputs = (
+        column_parsers.parse_counts(batch.column(name), name, errors) for name in ("requests", "input_tokens", "output_tokens")
     )
-    errors.mark(requests == 0, "requests", "must be at least 1")
-    errors.mark(
-        (input_tokens != UNKNOWN) & (cached_tokens > input_tokens),
-        "cached_input_tokens",
-        "above input_tokens, of which it is a part",
-    )
-    return np.where(requests == UNKNOWN, 1, requests), input_tokens, cached_tokens, output_tokens
+    requests = np.where(requests == UNKNOWN, 1, requests)
+    numbers, findings = examine(RequestNumbers(start, end, first, requests, inputs, cached, outputs, works))
+    for finding in findings:
+        if finding.outcome == REFUSED:
+            errors.mark(finding.rows, finding.column, finding.reason)
+        elif finding.outcome == IMPLAUSIBLE:
+            errors.mark_implausible(finding.rows, finding.column, finding.reason)
+        elif finding.outcome == MENDED:
+            errors.mark_mended(finding.rows, reason_of(finding))
+    return numbers
 
 
 def _parse_names(
@@ -279,6 +283,7 @@ def rows_from_records(records: list[RequestRecord], lines: Ints) -> RequestRows:
             values[name] = ints(name)
         elif name in (*_TEXTS, "id", "replica"):
             values[name] = texts(name)
+    values["attempt"] = ints("attempt")
     values["units"] = np.array([np.nan if request.units is None else request.units for request in records], dtype=np.float64)
     return RequestRows(**values)  # type: ignore[arg-type]
 

@@ -36,7 +36,7 @@ POLL_INTERVAL_S = 1 / 20
 COLUMNS = ("device", "component", "source", "energy_j", "energy_low_j", "energy_high_j", "idle_w", "above_idle_j", "quality")
 TOTAL = "(total)"
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_QUALITY = {"counter": "A", "power": "A", "modelled": "B", "estimate": "C"}
+_QUALITY = {"counter": "A", "power": "A", "witness": "A", "modelled": "B", "estimate": "C"}
 
 
 class CannotMeasure(FootprintError):

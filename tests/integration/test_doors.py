@@ -236,8 +236,9 @@ def test_what_got_in_before_there_were_limits_stops_nothing(
     sqlite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     import_energy(sqlite, _csv(tmp_path / "e.csv", ENERGY), NOW_US)
-    for name in ("instant_fault", "duration_fault"):
-        monkeypatch.setattr(f"footprint.core.records.{name}", lambda *_: "")
+    monkeypatch.setattr("footprint.core.records.instant_fault", lambda *_: "")
+    monkeypatch.setattr("footprint.core.request_checks.MAX_REQUEST_US", 10**18)
+    monkeypatch.setattr("footprint.core.request_checks.MAX_WINDOW_US", 10**18)
     rows = [
         READING,
         REQUEST | {"kind": "request"},

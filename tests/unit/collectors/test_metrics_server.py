@@ -20,7 +20,7 @@ from collectors.spool import Spool
 from footprint.core.samples import Channel, Sample
 
 S = 1_000_000
-GPU = Channel("GPU-1", "gpu", "nvml-energy", limit_uw=1000 * S, alias="gpu:0")
+GPU = Channel("GPU-1", "gpu", "nvml-energy", ceiling_uw=1000 * S, alias="gpu:0")
 
 
 class Simulated(Collector):

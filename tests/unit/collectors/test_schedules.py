@@ -23,8 +23,8 @@ from tests.support.agents import WALL_US, S, make_agent
 LIMIT_W = 500
 TICKS = 150
 # Of powercap's usual range, begun near its end; and of a counter that is set anew by the driver only.
-RAPL = Channel("cpu:0", "cpu", "rapl", wrap_uj=262_143_328_850, limit_uw=LIMIT_W * S)
-NVML = Channel("GPU-1", "gpu", "nvml-energy", limit_uw=LIMIT_W * S)
+RAPL = Channel("cpu:0", "cpu", "rapl", wrap_uj=262_143_328_850, ceiling_uw=LIMIT_W * S)
+NVML = Channel("GPU-1", "gpu", "nvml-energy", ceiling_uw=LIMIT_W * S)
 LOST, LATE, AWAY = "answer lost", "delivered late", "server away"
 
 

@@ -26,17 +26,17 @@ from footprint.core.samples import Channel, Sample
 
 S = 1_000_000
 LIMIT_W = 300
-GPU = Channel("g", "gpu", "nvml-energy", limit_uw=LIMIT_W * S)
-RAPL = Channel("cpu:0", "cpu", "rapl", wrap_uj=1000 * S, limit_uw=LIMIT_W * S)
+GPU = Channel("g", "gpu", "nvml-energy", ceiling_uw=LIMIT_W * S)
+RAPL = Channel("cpu:0", "cpu", "rapl", wrap_uj=1000 * S, ceiling_uw=LIMIT_W * S)
 
 
 def counter(channel: Channel, at_s: float, value: int, wall_s: float | None = None) -> Sample:
     return Sample(channel, round((at_s if wall_s is None else wall_s) * S), round(at_s * S), value)
 
 
-def power(at_s: float, watts: float, limit_w: int = 0) -> Sample:
+def power(at_s: float, watts: float, ceiling_w: int = 0) -> Sample:
     return Sample(
-        Channel("g", "gpu", "nvml-power", limit_uw=limit_w * S), round(at_s * S), round(at_s * S), None, round(watts * S)
+        Channel("g", "gpu", "nvml-power", ceiling_uw=ceiling_w * S), round(at_s * S), round(at_s * S), None, round(watts * S)
     )
 
 
@@ -182,8 +182,8 @@ def test_shares_of_a_board_sum_to_it(energy_uj: int, weights: list[int]) -> None
         assert abs(part - energy_uj * weight / sum(weights)) < 1 + energy_uj * 1e-15
 
 
-CARD = Channel("g", "gpu", "nvml-energy", limit_uw=300 * S, alias="card", model="H100")
-POWER = Channel("p", "host", "ipmi", limit_uw=300 * S)
+CARD = Channel("g", "gpu", "nvml-energy", ceiling_uw=300 * S, alias="card", model="H100")
+POWER = Channel("p", "host", "ipmi", ceiling_uw=300 * S)
 
 
 def counter_at(at_us: int, value: int | None, channel: Channel = CARD, wall_us: int | None = None) -> Sample:
@@ -221,7 +221,7 @@ def test_a_meter_begins_empty() -> None:
     [(300 * S, 300 * S, True), (300 * S + 1, 300 * S, False), (9, 0, True), (None, 300 * S, True), (2, 1, False), (0, 1, True)],
 )
 def test_a_power_is_credible_up_to_the_limit(uw: int | None, limit: int, credible: bool) -> None:
-    assert is_credible(power_at(0, uw, Channel("p", "host", "ipmi", limit_uw=limit))) is credible
+    assert is_credible(power_at(0, uw, Channel("p", "host", "ipmi", ceiling_uw=limit))) is credible
 
 
 def test_the_most_that_can_be_drawn_is_the_limit_over_the_time_and_a_refresh() -> None:
@@ -393,3 +393,85 @@ def test_a_status_that_is_given_stands() -> None:
     reading, _ = to_record(meter, "h", "", "", "closed")
     assert reading is not None
     assert reading.status == "closed"
+
+
+@given(
+    st.integers(2, 60),
+    st.lists(st.integers(1, LIMIT_W * S), min_size=2, max_size=6),
+    st.sampled_from([GPU, replace(RAPL, wrap_uj=10**12)]),
+)
+def test_a_counter_that_is_refreshed_late_loses_nothing(period_s: int, powers_uw: list[int], channel: Channel) -> None:
+    """Its energy comes in one step after a time in which it stood still: more than the device draws in the last second."""
+    samples, true_uj, shown_uj = [], 0, 0
+    for second in range(1, period_s * len(powers_uw) + 1):
+        true_uj += powers_uw[(second - 1) // period_s]
+        if second % period_s == 0:
+            shown_uj = true_uj
+        samples.append(counter(channel, second, shown_uj))
+    meter, closed = follow(start_meter(counter(channel, 0, 0), "b"), *samples)
+    assert not closed
+    assert meter.energy_uj == true_uj
+
+
+def test_a_stand_excuses_two_minutes_of_energy_and_no_more() -> None:
+    stood = [counter(GPU, second, 0) for second in range(1, 3600)]
+    meter, _ = follow(start_meter(counter(GPU, 0, 0), "b"), *stood)
+    at_most = LIMIT_W * S * (120 + 1) + LIMIT_W * S // 4
+    assert follow(meter, counter(GPU, 3600, at_most))[0].energy_uj == at_most
+    assert follow(meter, counter(GPU, 3600, at_most + 1))[0].energy_uj == 0
+
+
+def test_a_stand_excuses_no_wrap() -> None:
+    meter, _ = follow(start_meter(counter(RAPL, 0, 900 * S), "b"), *(counter(RAPL, second, 900 * S) for second in range(1, 60)))
+    doubted, _ = update_meter(meter, counter(RAPL, 60, 300 * S), "b")
+    assert (doubted.energy_uj, doubted.suspect) == (0, counter(RAPL, 60, 300 * S))
+
+
+@given(st.sampled_from(["gpu", "cpu", "dram", "host"]), st.integers(1, 250), st.integers(1, 250), st.booleans())
+def test_a_setting_bounds_nothing(component: str, low_w: int, high_w: int, is_counter: bool) -> None:
+    """The limit that was read at the start is below what the device draws later: all of it counts, at once."""
+    channel = Channel("d", component, "s", wrap_uj=None, limit_uw=25 * S)
+    raw, samples = 10**10, []
+    for second, watts in enumerate([low_w] * 20 + [high_w] * 20):
+        raw += watts * S
+        samples.append(counter(channel, second, raw) if is_counter else Sample(channel, second * S, second * S, None, watts * S))
+    meter, closed = follow(start_meter(samples[0], "b"), *samples[1:])
+    assert not closed
+    assert meter.suspect is None
+    exact_uj = (19 * low_w + 20 * high_w) * S
+    assert abs(meter.energy_uj - exact_uj) <= abs(high_w - low_w) * S
+
+
+@pytest.mark.parametrize("misread_uw", [4_294_967_295_000, 10**15])
+def test_a_misread_power_of_a_service_processor_is_refused_whatever_its_settings(misread_uw: int) -> None:
+    channel = Channel("wall", "host", "acpi-power")
+    good = [Sample(channel, s * S, s * S, None, misread_uw if s % 60 == 30 else 412 * S) for s in range(300)]
+    meter, _ = follow(start_meter(good[0], "b"), *good[1:])
+    assert (meter.energy_uj, meter.covered_us) == (412 * 299 * S, 299 * S)
+    assert not is_credible(Sample(channel, 0, 0, None, misread_uw))
+
+
+def test_doubt_has_a_size_and_a_beginning_and_ends() -> None:
+    meter = start_meter(counter(GPU, 0, 0, wall_s=1000), "b")
+    leap = 10**15
+    for second in range(1, 200):  # each step is beyond physics
+        meter, closed = update_meter(meter, counter(GPU, second, leap * second, wall_s=1000 + second), "b")
+        assert closed is None
+    assert meter.doubted_us == 1001 * S
+    assert meter.suspense_uj == LIMIT_W * S * 199 + LIMIT_W * S // 4  # what physics allows, not what is claimed
+    assert meter.energy_uj == 0
+    fresh, closed = update_meter(meter, counter(GPU, 200, leap * 199 + 100 * S, wall_s=1200), "b")
+    assert (fresh.doubted_us, fresh.suspense_uj, fresh.last.counter_uj) == (0, 0, leap * 199)
+    assert closed is not None
+    assert (closed.doubted_us, closed.suspense_uj) == (0, 0)
+    believed, _ = update_meter(fresh, counter(GPU, 200, leap * 199 + 100 * S, wall_s=1200), "b")
+    assert believed.energy_uj == 100 * S  # from where the new level began
+
+
+def test_doubt_about_a_power_ends_with_the_next_credible_one() -> None:
+    meter = start_meter(power(0, 100, 300), "b")
+    for second in range(1, 100):
+        meter, _ = update_meter(meter, power(second, 5000, 300), "b")
+    assert (meter.doubted_us, meter.suspense_uj) == (S, (300 * 99 + 75) * S)
+    meter, _ = update_meter(meter, power(100, 100, 300), "b")
+    assert (meter.doubted_us, meter.suspense_uj, meter.covered_us) == (0, 0, 0)

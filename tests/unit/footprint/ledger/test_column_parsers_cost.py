@@ -66,9 +66,8 @@ def test_distinct_models_without_a_service_cost_one_pass_a_reason(monkeypatch: p
     columns = {"start": pa.array(["2026-10-01T00:00:00Z"] * ROWS), "use_case": pa.array(["a"] * ROWS), "model": pa.array(models)}
     batch = RecordBatch(columns, np.arange(1, ROWS + 1), file_rejects())
     now_us = parse_instant("2026-10-02T00:00:00Z")
-    [(rows, rejects, _)] = request_file.parse_requests(
-        "f", [batch], lambda model: services.get(model.partition("-")[0], set()), now_us
-    )
+    [parsed] = request_file.parse_requests("f", [batch], lambda model: services.get(model.partition("-")[0], set()), now_us)
+    rows, rejects = parsed.rows, parsed.rejects
     assert rows.service == ["chat"] * (ROWS // 4)
     assert len(marks) < 10
     assert rejects.by_reason == {

@@ -95,7 +95,6 @@ REQUEST = {"kind": "request", "start": DAY_S, "end": DAY_S + 5, "service": "chat
         ({"end": DAY_S - 1}, "end"),
         ({"end": -1}, "end"),
         ({"requests": 0}, "requests"),
-        ({"first_token": DAY_S + 6}, "first_token"),
         ({"output_tokens": 10**16}, "output_tokens"),
         ({"kind": []}, "kind"),
         ({"use_case": "a\0b"}, "use_case"),

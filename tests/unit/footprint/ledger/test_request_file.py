@@ -1,18 +1,22 @@
 """Request files: stored columns, rejected rows, and columns that are never read."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import select
 
 from footprint.config import Config, parse_config
+from footprint.core.records import read_request
 from footprint.ledger.importers import import_requests
 from footprint.ledger.record_batch import UnreadableFile
 from footprint.ledger.rejects import write_rejects
-from footprint.storage.database import Store
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 from tests.support import ledger_contents as ledgers
 from tests.support.contract_files import NOW_US, write
 
@@ -66,9 +70,6 @@ GOOD = {"start": START_S, "end": START_S + 9, "service": "chat", "use_case": "u"
         ({"start": "2026-07-01T00:00:00"}, "start"),
         ({"end": START_S - 1}, "end"),
         ({"end": "soon"}, "end"),
-        ({"first_token": START_S - 1}, "first_token"),
-        ({"first_token": START_S + 10}, "first_token"),
-        ({"cached_input_tokens": 11}, "cached_input_tokens"),
         ({"cached_input_tokens": -1}, "cached_input_tokens"),
         ({"input_tokens": -1}, "input_tokens"),
         ({"input_tokens": 1.5}, "input_tokens"),
@@ -80,9 +81,6 @@ GOOD = {"start": START_S, "end": START_S + 9, "service": "chat", "use_case": "u"
         ({"output_tokens": "1e999999999"}, "output_tokens"),
         ({"requests": 0}, "requests"),
         ({"requests": -2}, "requests"),
-        ({"units": -1}, "units"),
-        ({"units": "many"}, "units"),
-        ({"status": "fine"}, "status"),
         ({"service": "(idle)"}, "service"),
         ({"use_case": "(idle)"}, "use_case"),
         ({"model": "(unattributed)"}, "model"),
@@ -98,6 +96,51 @@ def test_an_invalid_request_is_rejected_and_the_others_are_stored(
     result = import_file(sqlite, write(tmp_path / "r.jsonl", lines))
     assert [(reject.line, reject.column) for reject in result.rejects] == [(2, column)]
     assert result.accepted == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "stored", "reason"),
+    [
+        ({"first_token": START_S - 1}, {"first_token_us": None}, "first_token: before the start, left out"),
+        ({"first_token": START_S + 9}, {"first_token_us": None}, "first_token: at or after the end, left out"),
+        ({"first_token": START_S + 10}, {"first_token_us": None}, "first_token: at or after the end, left out"),
+        (
+            {"first_token": "soon"},
+            {"first_token_us": None},
+            "first_token: not a time (RFC 3339 with an offset, or Unix seconds), left out",
+        ),
+        (
+            {"first_token": "9999-01-01T00:00:00Z"},
+            {"first_token_us": None},
+            "first_token: more than a day in the future, left out",
+        ),
+        ({"cached_input_tokens": 2495}, {"input_tokens": 2505}, "cached_input_tokens: beside input_tokens, added to it"),
+        ({"cached_input_tokens": "a"}, {"cached_input_tokens": None}, "cached_input_tokens: not a whole number, left out"),
+        ({"units": -1}, {"units": None}, "units: negative, left out"),
+        ({"units": "many"}, {"units": None}, "units: not a number, left out"),
+        ({"attempt": "first"}, {"attempt": None}, "attempt: not a whole number, left out"),
+        ({"status": "fine"}, {}, "status: none of ok, error, cancelled, cached, check, evaluation, left out"),
+        (
+            {"status": "cached", "output_tokens": 9},
+            {"input_tokens": 0, "output_tokens": 0},
+            "status: a request without work, whose tokens no model read or wrote",
+        ),
+    ],
+)
+def test_a_field_that_cannot_be_is_mended_and_told_and_costs_no_row(
+    sqlite: Store, tmp_path: Path, fields: dict[str, Any], stored: dict[str, Any], reason: str
+) -> None:
+    result = import_file(sqlite, write(tmp_path / "r.jsonl", [json.dumps(row) for row in (GOOD, GOOD | fields)]))
+    assert (result.accepted, len(result.rejects)) == (2, 0)
+    assert result.mended == {reason: 1}
+    mended: Counter[str] = Counter()
+    record = read_request(GOOD | fields, NOW_US, mended)
+    assert mended.total() == 1
+    assert {name: getattr(record, name) for name in stored} == stored
+    with sqlite.read() as connection:
+        rows = connection.execute(select(table(schema.RequestRow))).mappings().all()
+    column_names = [name for name in stored if name != "attempt"]
+    assert [row[name] for row in rows for name in column_names][-len(column_names) :] == [stored[name] for name in column_names]
 
 
 @pytest.mark.parametrize(
@@ -190,8 +233,9 @@ def test_only_columns_of_the_contract_are_read(sqlite: Store, tmp_path: Path) ->
     as_csv = import_file(sqlite, write(tmp_path / "r.csv", [header, *cells]))
     as_json.rejects.extend(as_csv.rejects)
     write_rejects(tmp_path / "rejects.jsonl", as_json.rejects)
-    assert (as_json.accepted, as_csv.accepted) == (1, 1)
-    assert (len(as_json.rejects), len(as_csv.rejects)) == (9, 2)
+    assert SECRET not in str(as_json.mended)
+    assert (as_json.accepted, as_csv.accepted) == (3, 1)
+    assert (len(as_json.rejects), len(as_csv.rejects)) == (7, 2)
     sqlite.close()
     stored = [path for path in tmp_path.iterdir() if path.name not in ("r.jsonl", "r.csv")]
     assert any(path.suffix == ".db" for path in stored)
