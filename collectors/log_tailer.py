@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from footprint.core.line_chunks import HashedStream, LineChunks
 from footprint.core.log_documents import MAX_DOCUMENT_BYTES, line_reader, read_documents
 from footprint.core.log_formats import NUMBERS, FieldMap, Options, load_map
 from footprint.core.log_values import number_of
-from footprint.core.records import BadLine, from_line, to_line
+from footprint.core.records import BadLine, read_request, to_line
 
 if TYPE_CHECKING:
     from footprint.core.user_counts import DistinctUsers
@@ -34,6 +35,7 @@ class LogTailer:
         self._lines = line_reader(self.field_map)
         self._state = b""  # of a line that a container runtime cut in two
         self._refused = self._pending_refused = 0
+        self.mended: Counter[str] = Counter()  # fields of requests that could not be and were left out, by reason
 
     @property
     def refused_lines(self) -> int:
@@ -76,18 +78,21 @@ class LogTailer:
         if documents is None:
             self._pending_refused += 1
             return []
-        lines = request_lines(self.field_map, documents, identity)
+        lines = request_lines(self.field_map, documents, identity, self.mended)
         self._pending_refused += lines.count("")
         return [line for line in lines if line]
 
 
-def request_lines(field_map: FieldMap, documents: list[dict[str, Any]], identity: str) -> list[str]:
+def request_lines(
+    field_map: FieldMap, documents: list[dict[str, Any]], identity: str, mended: Counter[str] | None = None
+) -> list[str]:
     """Request lines in the wire format of the documents of a log line; empty ones for those that are invalid.
 
-    ``identity`` is used if a row has none, so that repeats are recognised.
+    ``identity`` is used if a row has none, so that repeats are recognised. ``mended`` counts fields that cannot be, by reason.
     """
     rows = [row for document in documents for row in field_map.mapped(document)]
-    return [_wire_line(row, f"{identity}.{number}" if number and identity else identity) for number, row in enumerate(rows)]
+    names = [f"{identity}.{number}" if number and identity else identity for number in range(len(rows))]
+    return [_wire_line(row, name, mended) for row, name in zip(rows, names, strict=True)]
 
 
 def request_line(field_map: FieldMap, document: dict[str, Any], identity: str) -> str | None:
@@ -96,20 +101,23 @@ def request_line(field_map: FieldMap, document: dict[str, Any], identity: str) -
     return lines[0] if lines else None
 
 
-def _wire_line(row: dict[str, Any], identity: str) -> str:
+def _wire_line(row: dict[str, Any], identity: str, mended: Counter[str] | None) -> str:
     try:
         row["id"] = str(row.get("id") or identity)
         for name in NUMBERS:
             if name in row:
                 row[name] = _wire_number(row[name])
-        return to_line(from_line(json.dumps({"kind": "request"} | {name: _wire_text(name, row[name]) for name in row})))
+        return to_line(read_request({name: _wire_text(name, row[name]) for name in row}, mended=mended))
     except (BadLine, ArithmeticError, ValueError, TypeError, RecursionError):
         return ""  # such as a number that no float holds
 
 
 def _wire_number(value: Any) -> Any:
-    """A number as the wire has it: counts that a log writes as text or with decimals are whole numbers."""
-    number = number_of(value)
+    """A number as the wire has it: counts that a log writes as text or with decimals are whole numbers; others stay."""
+    try:
+        number = number_of(value)
+    except ValueError:
+        return value
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 

@@ -98,8 +98,9 @@ def _objects(value: Any) -> list[Document] | None:
 def read_json(lines: LineChunks, field_map: FieldMap | None = None, loads: Loads = json.loads) -> Iterator[tuple[int, Document]]:
     """(line, object) of a stream of JSON; what is no object is rejected. In an array the number is that of the element."""
     first = lines.peek().strip()
-    if first[:1] == b"[" or first == b"{" or (first[:1] == b"{" and first[-1:] in (b"{", b"[", b",")):
-        yield from _read_values(lines, is_array=first[:1] == b"[")
+    is_array = first[:1] == b"[" and first[1:].lstrip()[:1] in (b"", b"{", b"[", b"]")  # and no prefix such as [pod/a]
+    if is_array or first == b"{" or (first[:1] == b"{" and first[-1:] in (b"{", b"[", b",")):
+        yield from _read_values(lines, is_array=is_array)
         return
     reader = JsonLines(field_map, loads)
     for first_number, data in lines.chunks():
@@ -179,15 +180,15 @@ def read_table(path: str, lines: LineChunks, field_map: FieldMap) -> Iterator[tu
         if dialect.separator != SPACES:
             data = without_truncated_line(data, number, names, lines, lines.rejects, dialect.separator.encode())
         rest_lines: list[bytes] = []
-        yield from _table_rows(read_records(enumerate(data.split(b"\n"), number), dialect, lines.rejects, rest_lines), reader, lines)
+        yield from _table_rows(
+            read_records(enumerate(data.split(b"\n"), number), dialect, lines.rejects, rest_lines), reader, lines
+        )
         rest = b"\n".join(rest_lines)
         number += data.count(b"\n") - rest.count(b"\n")
     yield from _table_rows(read_records(enumerate(rest.split(b"\n"), number), dialect, lines.rejects), reader, lines)
 
 
-def _table_rows(
-    records: Iterator[tuple[int, list[str]]], reader: TableRows, lines: LineChunks
-) -> Iterator[tuple[int, Document]]:
+def _table_rows(records: Iterator[tuple[int, list[str]]], reader: TableRows, lines: LineChunks) -> Iterator[tuple[int, Document]]:
     for number, cells in records:
         document = reader.document(cells)
         if isinstance(document, str):
@@ -212,7 +213,9 @@ class TableRows:
                 self._indices[wanted] = list(place).index(name)
         if not self._indices:
             wanted_names = ", ".join(sorted(field_map.top_fields()))
-            raise UnreadableFile(f"{path}: its header has none of the columns that the map {field_map.name} reads ({wanted_names})")
+            raise UnreadableFile(
+                f"{path}: its header has none of the columns that the map {field_map.name} reads ({wanted_names})"
+            )
 
     def document(self, cells: Sequence[str]) -> Document | str | None:
         """The row of some cells; None for a repeated header, the reason if it is no row."""
@@ -271,7 +274,9 @@ class TableLines:
 
     def __init__(self, field_map: FieldMap) -> None:
         if not field_map.form.columns:
-            raise BadMap(f'{field_map.name}: a table is followed without its header; list its columns in the map: columns = ["…"]')
+            raise BadMap(
+                f'{field_map.name}: a table is followed without its header; list its columns in the map: columns = ["…"]'
+            )
         self._dialect = Dialect(field_map.form.separator or ",")
         self._rows = TableRows(field_map.name, field_map.form.columns, self._dialect, field_map)
         self.state = b""
@@ -297,7 +302,9 @@ def line_reader(field_map: FieldMap) -> JsonLines | TextLines | TableLines:
     return readers[field_map.form.file_format](field_map)
 
 
-def read_documents(path: str, lines: LineChunks, field_map: FieldMap, loads: Loads = json.loads) -> Iterator[tuple[int, Document]]:
+def read_documents(
+    path: str, lines: LineChunks, field_map: FieldMap, loads: Loads = json.loads
+) -> Iterator[tuple[int, Document]]:
     """(line, document) of a log in the form of its map.
 
     Raises
@@ -307,6 +314,6 @@ def read_documents(path: str, lines: LineChunks, field_map: FieldMap, loads: Loa
     """
     field_map.check_readable()
     file_format = field_map.form.file_format
-    if file_format == "csv" or (file_format == "any" and lines.peek().lstrip()[:1] not in (b"{", b"[")):
+    if file_format == "csv" or (file_format == "any" and not re.search(rb"^\s*\[|\{", lines.peek())):
         return read_table(path, lines, field_map)
     return read_text(lines, field_map) if field_map.form.file_format == "text" else read_json(lines, field_map, loads)

@@ -20,7 +20,8 @@ from typing import Any
 from footprint.core.limits import MAX_NAME_LENGTH, personal_name_fault
 from footprint.core.log_times import DATE_ORDERS, PER_SECOND, zone_of
 from footprint.core.log_values import Getter, Source, Steps, Times, compile_source, compile_test, records_at, steps_of, text_of
-from footprint.core.records import COMPONENTS, STATUSES, FootprintError
+from footprint.core.records import COMPONENTS, FootprintError
+from footprint.core.request_checks import STATUSES
 from footprint.core.resources import data_path
 from footprint.core.timestamps import BadTimestamp, parse_instant
 
@@ -110,37 +111,38 @@ class FieldMap:
         self.sources = check.texts("source")
         self.kind = check.choice("kind", COLUMNS_OF, "requests")
         self.form = _line_form(check)
+        self.states_zone = bool(check.text("zone"))
         self.left_out: Counter[str] = Counter()
         self.unusable: Counter[str] = Counter()
         self.personal_names: Counter[str] = Counter()
         times = _times(check, options)
-        fields = check.sources_by_column("fields", self.kind, times)
+        fields = check.sources_by_column("fields", self.kind)
         for column, constant in (options.constants or {}).items():
             fields[column] = (Source(constant=constant),)
         if options.service:
             fields["service"] = (Source(constant=options.service),)
-        variants = [fields | check.columns(f"[[record]] {number}", block, self.kind, times) for number, block in check.blocks("record")]
+        variants = [fields | check.columns(f"[[record]] {number}", block, self.kind) for number, block in check.blocks("record")]
         variants = variants or [fields]
         for column in REQUIRED_OF[self.kind]:
             if not all(column in variant for variant in variants):
                 raise check.fault("[fields]", f"{column} is missing", f'add {column} = "the path of the time"')
         self.columns = tuple(column for column in COLUMNS_OF[self.kind] if any(column in variant for variant in variants))
-        rules = [_rule(check, rule) for rule in options.use_case] or [
-            check.source(f"[[use_case]] {number}", block, "use_case", times) for number, block in check.blocks("use_case")
+        self.rules = [_rule(check, rule) for rule in options.use_case] or [
+            check.source(f"[[use_case]] {number}", block, "use_case") for number, block in check.blocks("use_case")
         ]
         if self.kind == "requests":
             self.columns = (*(name for name in self.columns if name != "use_case"), "use_case")
-        self._rules = [self._getter(rule, "use_case", times) for rule in rules]
+        self._rules = [self._getter(rule, "use_case", times) for rule in self.rules]
         self._keep = [self._condition(check, number, block) for number, block in check.blocks("keep")]
         self._records = [check.steps("records", path) for path in check.texts("records")]
         self._variants = [self._variant(variant, times) for variant in variants]
         users = check.table("users")
         self.user, self.team = (
-            self._getter(check.source(f"[users] {name}", users[name], "id", times), "users", times) if name in users else None
+            self._getter(check.source(f"[users] {name}", users[name], "id"), "users", times) if name in users else None
             for name in ("user", "team")
         )
         every = [source for variant in variants for sources in variant.values() for source in sources]
-        every += [*(source for rule in rules for source in rule), *(condition.source for condition in self._keep)]
+        every += [*(source for rule in self.rules for source in rule), *(condition.source for condition in self._keep)]
         self.paths: tuple[Steps, ...] = tuple(
             dict.fromkeys([*(path for source in every for path in source.all_paths()), *filter(None, self._records)])
         )
@@ -157,7 +159,8 @@ class FieldMap:
         """
         if self.needs_origin:
             raise BadMap(
-                f"{self.name}: the times of this log count from an origin that it does not name; say it: --origin 2026-10-14T00:00:00Z"
+                f"{self.name}: the times of this log count from an origin that it does not name; "
+                "say it: --origin 2026-10-14T00:00:00Z"
             )
 
     def top_fields(self) -> set[str]:
@@ -209,9 +212,22 @@ class FieldMap:
         names = "names of use cases were not taken: each"
         return [
             *(f"{count} left out by the map: {reason}" for reason, count in sorted(self.left_out.items())),
-            *(f"{column}: {count} values are an object or a list and were not taken" for column, count in sorted(self.unusable.items())),
-            *(f"{count} {names} {reason}; the requests count under another name or (unknown)" for reason, count in sorted(self.personal_names.items())),
+            *(
+                f"{column}: {count} values are an object or a list and were not taken"
+                for column, count in sorted(self.unusable.items())
+            ),
+            *(
+                f"{count} {names} {reason}; the requests count under another name or (unknown)"
+                for reason, count in sorted(self.personal_names.items())
+            ),
         ]
+
+    def take_remarks(self) -> list[str]:
+        """The remarks since the last call."""
+        remarks = self.remarks()
+        for counts in (self.left_out, self.unusable, self.personal_names):
+            counts.clear()
+        return remarks
 
     def _is_kept(self, record: Any) -> bool:
         for condition in self._keep:
@@ -259,11 +275,13 @@ class FieldMap:
         unknown = set(block) - _KEEP_KEYS
         if unknown:
             raise check.fault(where, f"{', '.join(sorted(unknown))} is not known", f"known are {', '.join(sorted(_KEEP_KEYS))}")
-        (source,) = check.source(where, {key: block[key] for key in block if key not in ("equals", "not")}, "id", Times())
+        (source,) = check.source(where, {key: block[key] for key in block if key not in ("equals", "not")}, "id")
         expected, excluded = check.scalars(where, block, "equals"), check.scalars(where, block, "not")
         get = compile_source(source, "text", "keep", Times(), Counter())
         label = ".".join(source.paths[0]) if source.paths else "constant"
-        words = f" is not {' or '.join(expected)}" if expected else f" is {' or '.join(excluded)}" if excluded else " has no value"
+        words = (
+            f" is not {' or '.join(expected)}" if expected else f" is {' or '.join(excluded)}" if excluded else " has no value"
+        )
         return _Condition(source, compile_test(get, expected, excluded), label + words)
 
 
@@ -329,7 +347,7 @@ def _rule(check: _Checker, text: str) -> tuple[Source, ...]:
     """Parse a rule of the configuration: a path, or ``path =~ pattern`` with one group."""
     path, _, pattern = text.partition("=~")
     spec = {"path": path.strip()} | ({"match": pattern.strip()} if pattern else {})
-    return check.source(f"use_case rule {text!r}", spec, "use_case", Times())
+    return check.source(f"use_case rule {text!r}", spec, "use_case")
 
 
 def _times(check: _Checker, options: Options) -> Times:
@@ -454,11 +472,11 @@ class _Checker:
             raise self.fault(f"{where}: {key}", "is no value and no list of values", f'write {key} = "…"')
         return tuple(text_of(item) for item in values)
 
-    def sources_by_column(self, key: str, kind: str, times: Times) -> dict[str, tuple[Source, ...]]:
+    def sources_by_column(self, key: str, kind: str) -> dict[str, tuple[Source, ...]]:
         """The sources of each column of a table."""
-        return self.columns(f"[{key}]", self.table(key), kind, times)
+        return self.columns(f"[{key}]", self.table(key), kind)
 
-    def columns(self, where: str, table: Mapping[str, Any], kind: str, times: Times) -> dict[str, tuple[Source, ...]]:
+    def columns(self, where: str, table: Mapping[str, Any], kind: str) -> dict[str, tuple[Source, ...]]:
         """The sources of each column of a table."""
         sources = {}
         for column, spec in table.items():
@@ -467,21 +485,21 @@ class _Checker:
             if column not in COLUMNS_OF[kind]:
                 known = ", ".join(COLUMNS_OF[kind])
                 raise self.fault(f"{where} {column}", f"is no column of {kind}", f"columns are {known}")
-            sources[column] = self.source(f"{where} {column}", spec, column, times)
+            sources[column] = self.source(f"{where} {column}", spec, column)
         return sources
 
-    def source(self, where: str, spec: Any, column: str, times: Times) -> tuple[Source, ...]:
+    def source(self, where: str, spec: Any, column: str) -> tuple[Source, ...]:
         """The sources of a column: a path, a table, or a list of them, of which the first that holds a value counts."""
         items = spec if isinstance(spec, list) else [spec]
         if items and all(isinstance(item, str) for item in items):
-            return (Source(paths=self.paths(where, items)),)
+            return (self._one_source(where, {"path": items}, column),)
         if not items or not all(isinstance(item, str | dict) for item in items):
             wrong = next((item for item in items if not isinstance(item, str | dict)), spec)
             keys = ", ".join(sorted(_SOURCE_KEYS))
             raise self.fault(where, f"{wrong!r} is neither a path nor a table", f'write "name" or a table of {keys}')
-        return tuple(self._one_source(where, {"path": item} if isinstance(item, str) else item, column, times) for item in items)
+        return tuple(self._one_source(where, {"path": item} if isinstance(item, str) else item, column) for item in items)
 
-    def _one_source(self, where: str, spec: Mapping[str, Any], column: str, times: Times) -> Source:
+    def _one_source(self, where: str, spec: Mapping[str, Any], column: str) -> Source:
         unknown = set(spec) - _SOURCE_KEYS
         if unknown:
             raise self.fault(where, f"{', '.join(sorted(unknown))} is not known", f"known are {', '.join(sorted(_SOURCE_KEYS))}")

@@ -22,7 +22,9 @@ NO_ORDER = 'a date whose day and month cannot be told apart (--dates dmy or mdy,
 TWICE = "a local time that occurs twice, when clocks go back (write the offset)"
 NEVER = "a local time that does not occur, when clocks go forward"
 
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTHS = {
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12
+}  # fmt: skip
 _WRITTEN = re.compile(
     r"(?:[a-z]{3,9},? )?"  # a weekday
     r"(?P<first>\d{1,4})(?P<mark>[-/. ])(?P<second>\d{1,2}|[a-z]{3})(?P=mark)(?P<third>\d{1,4})"
@@ -32,7 +34,8 @@ _WRITTEN = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _CTIME = re.compile(
-    r"[a-z]{3} (?P<month>[a-z]{3}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?: (?P<zone>UTC|GMT))? (?P<year>\d{4})",
+    r"[a-z]{3} (?P<month>[a-z]{3}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?: (?P<early>UTC|GMT))? "
+    r"(?P<year>\d{4})(?: (?P<late>UTC|GMT))?",
     re.ASCII | re.IGNORECASE,
 )
 _CLOCK_SPAN = re.compile(r"(?:(\d{1,6}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", re.ASCII)
@@ -77,7 +80,7 @@ def parse_time(text: str, zone: tzinfo | None = None, order: str = "") -> int:
     text = text.strip().strip("[]")
     if match := _CTIME.fullmatch(text):
         month = _MONTHS.get(match["month"].lower(), 0)
-        text = f"{match['year']}-{month:02d}-{int(match['day']):02d} {match['clock']}{match['zone'] or ''}"
+        text = f"{match['year']}-{month:02d}-{int(match['day']):02d} {match['clock']}{match['early'] or match['late'] or ''}"
     match = _WRITTEN.fullmatch(text)
     if match is None:
         raise unread

@@ -23,9 +23,10 @@ NOT_A_TIME = "not a time"  # which the reader of requests refuses
 EVERY, PARENT = "*", "^"  # steps: every element of a list or object; the object around the record
 
 # How logs write a missing value.
-_MISSING = frozenset(
-    "|-|None|none|null|NULL|Null|nil|<nil>|undefined|N/A|n/a|[N/A]|[Not Supported]|[Unknown Error]|[GPU requires reset]|\\N".split("|")
-)
+_MISSING = frozenset({
+    "", "-", "None", "none", "null", "NULL", "Null", "nil", "<nil>", "undefined", "N/A", "n/a", "\\N",
+    "[N/A]", "[Not Supported]", "[Unknown Error]", "[GPU requires reset]",
+})  # fmt: skip
 _SCALARS = (str, int, float, bool)
 _STEP = re.compile(r'"([^"]*)"|([^."]+)')
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*([A-Za-zµ]{0,8})\s*", re.ASCII)
@@ -135,9 +136,7 @@ def records_at(document: Any, steps: Steps, *, with_parents: bool) -> list[dict[
             following += [(item, around) for item in _items(opened, step)]
         values = following
     opened_values = [(_opened(value), parent) for value, parent in values]
-    return [
-        {**value, PARENT: parent} if with_parents else value for value, parent in opened_values if isinstance(value, dict)
-    ]
+    return [{**value, PARENT: parent} if with_parents else value for value, parent in opened_values if isinstance(value, dict)]
 
 
 def _opened(value: Any) -> Any:
@@ -426,5 +425,3 @@ def compile_test(get: Getter, expected: Sequence[str], excluded: Sequence[str]) 
         return (not wanted or is_in(text, wanted)) and not (unwanted and is_in(text, unwanted))
 
     return is_met
-
-

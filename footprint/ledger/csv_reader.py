@@ -104,7 +104,7 @@ def _parse_at_once(header: _Header, number: int, data: bytes, rejects: RejectLis
 
 
 def _plain_texts(column: pa.Array, dialect: Dialect) -> pa.Array:
-    """A column with decimal points, and without the apostrophes by which this project's own CSV keeps names from being formulas."""
+    """A column with decimal points, without the apostrophes by which this project's CSV keeps names from being formulas."""
     if dialect.separator != ",":
         column = pa.array([point_number(cell) for cell in column.to_pylist()], pa.string())
     if not pc.any(pc.starts_with(column, MARK)).as_py():

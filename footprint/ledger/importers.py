@@ -159,7 +159,9 @@ def import_mapped_log(
         If it cannot be read; nothing is stored.
     """
     digest = new_digest()
-    return import_requests(store, config, path, now_us, progress, read_mapped_file(path, field_map, digest), digest, anyway=anyway)
+    return import_requests(
+        store, config, path, now_us, progress, read_mapped_file(path, field_map, digest), digest, anyway=anyway
+    )
 
 
 def import_request_records(

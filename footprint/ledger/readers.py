@@ -119,7 +119,9 @@ def _plain_values(column: pa.Array) -> list[Any]:
     """Values of a column; times as RFC 3339, without an offset where they have no zone."""
     if not pa.types.is_timestamp(column.type):
         return column.to_pylist()
-    instants = [None if value is None else format_instant(value) for value in column.cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()]
+    instants = [
+        None if value is None else format_instant(value) for value in column.cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+    ]
     return instants if column.type.tz else [None if text is None else text.removesuffix("Z") for text in instants]
 
 
