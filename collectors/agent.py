@@ -64,14 +64,9 @@ class Agent:
     def read_sensors(self, at_us: int, mono_us: int) -> None:
         """Read every sensor and every external source once."""
         self.sensors.open_missing(mono_us)
-        for sample in self.sensors.collect(at_us, mono_us):
+        external = [sample for source in self.external_sources for sample in source()]
+        for sample in self.sensors.collect(at_us, mono_us, external):
             self.add_sample(sample)
-        covered = self.sensors.components()
-        for source in self.external_sources:
-            for sample in source():
-                # A component that an own sensor measures would be counted twice.
-                if sample.channel.component not in covered:
-                    self.add_sample(sample)
 
     def add_sample(self, sample: Sample) -> None:
         """Update the meter of the sample's device."""

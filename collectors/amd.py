@@ -4,106 +4,203 @@ Requirements: amdsmi (MIT; comes with ROCm), or the driver amdgpu; no root, but 
 
 Metrics
 -------
-energy   energy_accumulator x counter_resolution [µJ]; source amd-energy, used once it agrees with the power
-power    current or average socket power [W]; source amd-power; of the hardware monitor power1_average, power1_input [µW]
+energy    energy_accumulator x counter_resolution [µJ]; source amd-energy
+power     current or average socket power [W]; source amd-power; of the hardware monitor power1_average, power1_input [µW]
+context   power cap, busy time (utilisation x time)
 
-Some counters are frozen, count in another unit, or belong to another part of the board: ``CounterValidation`` compares
-each with the power of the same device. A GPU is identified by its UUID, else its bus address: the order of devices
-differs between AMD's own tools.
+Both are read of every board, so that one is the witness of the other: some counters are frozen, count in another unit, or
+belong to another part of the board. A GPU is identified by its UUID, else its bus address: the order of devices differs
+between AMD's own tools. Partitions of one board are handles with one bus address but for its function: the board is read
+once, from the first of them that answers. An integrated GPU shows the power of the CPU's package (``scopes``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from collectors.base import Collector, Unavailable
+from collectors.base import Collector, DeviceContext, Scope, SourceState, Unavailable
 from collectors.config import AgentConfig
-from collectors.hwmon import HwmonDevice, find_monitors
+from collectors.hwmon import HwmonDevice, PowerInput, find_monitors
+from collectors.mirrored_counters import MirroredCounters
+from footprint.core.limits import power_fault
 from footprint.core.samples import Channel, Sample
-from footprint.core.units import PJ_PER_UJ, US_PER_S
+from footprint.core.sensor_verdicts import Reason, SensorState
+from footprint.core.units import UW_PER_W
 
-UW_PER_W = 1_000_000
-LIMIT_TOLERANCE = 1.2
-_MAX_UW = 5_000 * UW_PER_W
-MIN_VALIDATION_US = 30 * US_PER_S
-MIN_VALIDATION_UJ = 100 * 1_000_000  # 100 J: below it, the resolution of the counter is too coarse
-MAX_VALIDATION_RATIO = 2  # over half a minute a sound counter agrees with the integrated power much better
+MAX_FAILURES = 5  # readings without a value, after which the next partition of a board is asked
+_POWER_NAMES = ("current_socket_power", "socket_power", "average_socket_power")
+_INTEGRATED_NAME = re.compile(r"Radeon(?:\(TM\))? \d{3,4}[MS]\b|Ryzen|\bAPU\b", re.IGNORECASE)
+_MAYBE_INTEGRATED_NAME = re.compile(r"MI300A|Radeon(?:\(TM\))? Graphics", re.IGNORECASE)
 
 
-@dataclass(slots=True)
-class CounterValidation:
-    """Comparison of one energy counter with the power of its device; ``trusted`` is None while undecided."""
+@dataclass(frozen=True, slots=True)
+class _Handle:
+    """One handle of a board: how its counter [µJ], its power [µW] and its load [%] are read."""
 
-    start_us: int = -1
-    start_uj: int = 0
-    last_us: int = 0
-    last_uw: int = 0
-    power_pj: int = 0
-    trusted: bool | None = None
-
-    def add(self, mono_us: int, counter_uj: int, power_uw: int) -> None:
-        """Add a pair of values [µJ, µW] at an instant of the monotonic clock [µs]."""
-        if self.trusted is not None:
-            return
-        if self.start_us < 0 or counter_uj < self.start_uj:
-            self.start_us, self.start_uj, self.power_pj = mono_us, counter_uj, 0
-        else:
-            self.power_pj += (power_uw + self.last_uw) * (mono_us - self.last_us) // 2
-        self.last_us, self.last_uw = mono_us, power_uw
-        power_uj = self.power_pj // PJ_PER_UJ
-        if mono_us - self.start_us >= MIN_VALIDATION_US and power_uj >= MIN_VALIDATION_UJ:
-            counted_uj = counter_uj - self.start_uj
-            self.trusted = power_uj <= MAX_VALIDATION_RATIO * counted_uj and counted_uj <= MAX_VALIDATION_RATIO * power_uj
+    counter_uj: Callable[[], int | None]
+    power_uw: Callable[[], int | None]
+    busy_percent: Callable[[], int | None]
+    limit_uw: Callable[[], int | None]
 
 
 @dataclass(slots=True)
 class _AmdGpu:
-    handle: Any  # a handle of amdsmi, or an HwmonDevice
+    device: str
+    label: str
     power: Channel
     energy: Channel
-    validation: CounterValidation = field(default_factory=CounterValidation)
+    handles: list[_Handle]  # of its partitions; the first that answers is read
+    group: str  # of handles that may show one counter
+    scope: Scope
+    index: int = 0
+    failures: dict[str, int] = field(default_factory=dict)  # by source, in a row
+    delivered: set[str] = field(default_factory=set)
+    busy_us: int = 0
+    read_us: int = -1
 
 
 class AmdCollector(Collector):
-    """Energy, or else power, of every AMD GPU."""
+    """Energy and power of every AMD GPU."""
 
     name = "amd"
     covers = "gpu-amd"
 
     def __init__(self, config: AgentConfig) -> None:
         self._smi = _amdsmi()
-        self._gpus = _gpus_from_smi(self._smi) if self._smi else _gpus_from_hwmon(config)
+        self._unnamed = 0
+        self._gpus = self._gpus_from_smi(config) if self._smi else _gpus_from_hwmon(config)
         if not self._gpus:
-            raise Unavailable("AMD GPU: none found (amdsmi is not installed, and the driver amdgpu shows no power)")
+            if self._unnamed:
+                raise Unavailable(f"AMD GPU: amdsmi gives neither a UUID nor a bus address of {self._unnamed} devices")
+            how = "amdsmi lists none" if self._smi else "amdsmi is not installed, and the driver amdgpu shows no power"
+            raise Unavailable(f"AMD GPU: none found ({how})")
+        self._mirrored = MirroredCounters({gpu.device: gpu.group for gpu in self._gpus})
 
-    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
-        """Power until the counter is trusted, then the counter; both at the change-over."""
+    def collect(self, at_us: int, mono_us: int) -> list[Sample]:
+        """Energy and power of each board; nothing of a board that cannot be read now."""
+        counters: list[Sample] = []
+        powers: list[Sample] = []
         for gpu in self._gpus:
-            power_uw = _smi_power_uw(self._smi, gpu.handle) if self._smi else _hwmon_power_uw(gpu.handle)
-            counter_uj = _smi_energy_uj(self._smi, gpu.handle) if self._smi else gpu.handle.read_int("energy1_input")
-            trusted = gpu.validation.trusted
-            if counter_uj is not None and power_uw is not None:
-                gpu.validation.add(mono_us, counter_uj, power_uw)
-            if power_uw is not None and not trusted:
-                yield Sample(gpu.power, at_us, mono_us, None, power_uw)
-            if counter_uj is not None and gpu.validation.trusted:
-                yield Sample(gpu.energy, at_us, mono_us, counter_uj)
+            handle = gpu.handles[gpu.index]
+            counter_uj, power_uw = handle.counter_uj(), handle.power_uw()
+            _count(gpu, gpu.energy.source, is_read=counter_uj is not None)
+            _count(gpu, gpu.power.source, is_read=power_uw is not None)
+            if counter_uj is not None:
+                counters.append(Sample(gpu.energy, at_us, mono_us, counter_uj))
+            if power_uw is not None:
+                powers.append(Sample(gpu.power, at_us, mono_us, None, power_uw))
+            if counter_uj is None and power_uw is None and min(gpu.failures.values()) >= MAX_FAILURES:
+                gpu.index = (gpu.index + 1) % len(gpu.handles)
+            percent = handle.busy_percent()
+            if percent is not None and gpu.read_us >= 0:
+                gpu.busy_us += percent * (mono_us - gpu.read_us) // 100
+            gpu.read_us = mono_us if percent is not None else -1
+        if self._mirrored.decided:
+            return counters + powers
+        accepted = self._mirrored.filter(counters)
+        return accepted + [sample for sample in powers if not self._is_repeated(sample.channel.device)]
+
+    def _is_repeated(self, device: str) -> bool:
+        """Whether the counter of a device repeats that of another, or may."""
+        gpu = next(gpu for gpu in self._gpus if gpu.device == device)
+        return self._mirrored.is_withheld(device) and gpu.energy.source in gpu.delivered
+
+    def context(self) -> Iterator[DeviceContext]:
+        """Power cap and busy time of each board."""
+        for gpu in self._gpus:
+            values = {"power_limit_uw": gpu.handles[gpu.index].limit_uw(), "busy_us": gpu.busy_us if gpu.read_us >= 0 else None}
+            available = {name: value for name, value in values.items() if value is not None}
+            if available:
+                yield DeviceContext(gpu.device, "gpu", self.name, available)
+
+    def scopes(self) -> Mapping[str, Scope]:
+        """Integrated GPUs, and those that may be."""
+        return {gpu.device: gpu.scope for gpu in self._gpus if gpu.scope is not Scope.BOARD}
+
+    def states(self) -> Iterator[SourceState]:
+        """Counters and powers that are not read, and boards that repeat another."""
+        for gpu in self._gpus:
+            for channel, rival, name, other_name in (
+                (gpu.energy, gpu.power, "energy counter", "power"),
+                (gpu.power, gpu.energy, "power", "energy counter"),
+            ):
+                if not gpu.failures.get(channel.source):
+                    continue
+                message = f"{gpu.label}: neither energy nor power is shown: it is not measured"
+                if not gpu.failures.get(rival.source) and rival.source in gpu.delivered:
+                    message = f"{gpu.label}: no {name} is shown; its {other_name} is read"
+                yield SourceState(
+                    gpu.device, "gpu", channel.source, SensorState.UNREADABLE, Reason.NOT_SUPPORTED, message, gpu.power.alias
+                )
+        for device, first in self._mirrored.mirrors.items():
+            message = f"{device} repeats the counter of {first} and is not counted"
+            yield SourceState(device, "gpu", "amd-energy", SensorState.SET_ASIDE, Reason.MIRRORS_SIBLING, message)
 
     def remarks(self) -> Iterator[str]:
-        """Counters that failed their validation."""
+        """Handles that cannot be told apart."""
+        if self._unnamed:
+            yield f"AMD GPU: {self._unnamed} devices have neither a UUID nor a bus address and are not read"
         for gpu in self._gpus:
-            if gpu.validation.trusted is False:
-                yield f"{gpu.power.alias}: its energy counter disagrees with its power and is not used"
+            if len(gpu.handles) > 1:
+                yield f"{gpu.label}: {len(gpu.handles)} partitions of one board, whose sensor is read once"
 
     def close(self) -> None:
         """Close the library."""
         if self._smi:
             with contextlib.suppress(Exception):
                 self._smi.amdsmi_shut_down()
+
+    def _gpus_from_smi(self, config: AgentConfig) -> list[_AmdGpu]:
+        """Boards that the library lists, each with the handles of its partitions."""
+        smi = self._smi
+        cards = {card.bus_address: card for card in find_monitors(config.sysfs, "amdgpu")}
+        boards: dict[str, list[tuple[int, str, str, Any]]] = {}
+        for handle in smi.amdsmi_get_processor_handles():
+            uuid = str(_call_or_none(smi, "amdsmi_get_gpu_device_uuid", handle) or "")
+            address = str(_call_or_none(smi, "amdsmi_get_gpu_device_bdf", handle) or "").lower()
+            if not uuid and not address:
+                self._unnamed += 1
+                continue
+            board, _, function = address.rpartition(".")
+            boards.setdefault(board or uuid, []).append((int(function) if function.isdigit() else 0, uuid, address, handle))
+            boards[board or uuid].sort(key=lambda item: item[0])
+        shared = Counter(partitions[0][1] for partitions in boards.values())
+        gpus: list[_AmdGpu] = []
+        for board, partitions in boards.items():
+            _, uuid, address, handle = partitions[0]
+            asic = _call_or_none(smi, "amdsmi_get_gpu_asic_info", handle) or {}
+            identity = uuid or address
+            if uuid and shared[uuid] > 1:
+                identity = f"{uuid}@{address or len(gpus)}"
+            serial = str(asic.get("asic_serial") or "")
+            group = f"serial {serial}" if re.search("[1-9a-f]", serial.removeprefix("0x")) and serial != "N/A" else ""
+            gpus.append(
+                _gpu(
+                    f"gpu-{identity}",
+                    len(gpus),
+                    str(asic.get("market_name", "AMD")),
+                    [_smi_handle(smi, partition[3]) for partition in partitions],
+                    # Without a bus address, a handle may be a partition of any other board.
+                    group or (board if address else "no bus address"),
+                    cards.get(address),
+                )
+            )
+        return gpus
+
+
+def _count(gpu: _AmdGpu, source: str, *, is_read: bool) -> None:
+    if is_read:
+        gpu.failures[source] = 0
+        gpu.delivered.add(source)
+    else:
+        gpu.failures[source] = gpu.failures.get(source, 0) + 1
 
 
 def _amdsmi() -> Any:
@@ -119,58 +216,116 @@ def _amdsmi() -> Any:
     return amdsmi
 
 
-def _gpus_from_smi(smi: Any) -> list[_AmdGpu]:
-    gpus = []
-    for index, handle in enumerate(smi.amdsmi_get_processor_handles()):
-        identity = _call_or_none(smi.amdsmi_get_gpu_device_uuid, handle) or _call_or_none(smi.amdsmi_get_gpu_device_bdf, handle)
-        if not identity:
-            continue
-        model = (_call_or_none(smi.amdsmi_get_gpu_asic_info, handle) or {}).get("market_name", "AMD")
-        limit = _number_or_none((_call_or_none(smi.amdsmi_get_power_cap_info, handle) or {}).get("max_power_cap"))
-        gpus.append(_gpu(handle, f"gpu-{identity}", index, str(model), round(limit or 0)))
-    return gpus
+def _smi_handle(smi: Any, handle: Any) -> _Handle:
+    return _Handle(
+        lambda: _smi_energy_uj(smi, handle),
+        lambda: _smi_power_uw(smi, handle),
+        lambda: _percent((_call_or_none(smi, "amdsmi_get_gpu_activity", handle) or {}).get("gfx_activity")),
+        lambda: _whole((_call_or_none(smi, "amdsmi_get_power_cap_info", handle) or {}).get("power_cap")),
+    )
 
 
 def _gpus_from_hwmon(config: AgentConfig) -> list[_AmdGpu]:
-    cards = [card for card in find_monitors(config.sysfs, "amdgpu") if _hwmon_power_uw(card) is not None]
-    return [
-        _gpu(card, f"gpu-{card.bus_address}", index, "AMD", card.read_int("power1_cap_max") or card.read_int("power1_cap") or 0)
-        for index, card in enumerate(cards)
-    ]
+    """Boards of which the driver shows a power or an energy."""
+    gpus: list[_AmdGpu] = []
+    for card in find_monitors(config.sysfs, "amdgpu"):
+        power = PowerInput(card, ("power1_average", "power1_input"), "gpu", may_be_zero=True)
+        if power.read() is not None or card.read_int("energy1_input") is not None:
+            model = HwmonDevice(card.driver, card.device, card.device).read_text("product_name") or "AMD"
+            gpus.append(_gpu(f"gpu-{card.bus_address}", len(gpus), model, [_hwmon_handle(card, power)], card.bus_address, card))
+    return gpus
 
 
-def _gpu(handle: Any, device: str, index: int, model: str, limit_uw: int) -> _AmdGpu:
-    power = Channel(device, "gpu", "amd-power", limit_uw=round(limit_uw * LIMIT_TOLERANCE), alias=f"amd:{index}", model=model)
-    return _AmdGpu(handle, power, replace(power, source="amd-energy"))
+def _hwmon_handle(card: HwmonDevice, power: PowerInput) -> _Handle:
+    device = HwmonDevice(card.driver, card.device, card.device)
+    return _Handle(
+        lambda: card.read_int("energy1_input"),
+        power.read,
+        lambda: _percent(device.read_int("gpu_busy_percent")),
+        lambda: card.read_int("power1_cap"),
+    )
+
+
+def _gpu(device: str, index: int, model: str, handles: list[_Handle], group: str, card: HwmonDevice | None) -> _AmdGpu:
+    alias = f"amd:{index}"
+    power = Channel(device, "gpu", "amd-power", alias=alias, model=model)
+    energy = Channel(device, "gpu", "amd-energy", alias=alias, model=model)
+    return _AmdGpu(device, f"{alias} ({model})", power, energy, handles, group, _scope(model, card))
+
+
+def _scope(model: str, card: HwmonDevice | None) -> Scope:
+    """Whether a GPU shows its own power or that of the CPU's package, as integrated ones do (kernel documentation of amdgpu)."""
+    if card is not None:
+        # The monitor of an integrated GPU alone has a voltage of the northbridge, and its device a thermal cap of the package.
+        if card.read_text("in1_label") == "vddnb" or (card.device / "apu_thermal_cap").exists() or _is_processor_node(card):
+            return Scope.PACKAGE
+        if not any((card.folder / name).exists() for name in ("power1_cap", "power1_cap_max", "fan1_input", "pwm1")):
+            return Scope.PACKAGE if _INTEGRATED_NAME.search(model) else Scope.PACKAGE_OR_BOARD
+    if _INTEGRATED_NAME.search(model):
+        return Scope.PACKAGE
+    return Scope.PACKAGE_OR_BOARD if _MAYBE_INTEGRATED_NAME.search(model) else Scope.BOARD
+
+
+def _is_processor_node(card: HwmonDevice) -> bool:
+    """Whether the driver kfd shows CPU cores and compute units in the node of a GPU."""
+    match = re.fullmatch(r"([0-9a-f]{4}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", card.bus_address)
+    if match is None:
+        return False
+    location = int(match[2], 16) << 8 | int(match[3], 16) << 3 | int(match[4])
+    for path in (card.folder.parents[1] / "kfd/kfd/topology/nodes").glob("*/properties"):
+        values = _properties(path)
+        if values.get("location_id") == location and values.get("cpu_cores_count") and values.get("simd_count"):
+            return True
+    return False
+
+
+def _properties(path: Path) -> dict[str, int]:
+    try:
+        lines = [line.split() for line in path.read_text("ascii").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
 
 
 def _smi_power_uw(smi: Any, handle: Any) -> int | None:
-    power_info = _call_or_none(smi.amdsmi_get_power_info, handle) or {}
-    for name in ("current_socket_power", "socket_power", "average_socket_power"):
-        watts = _number_or_none(power_info.get(name))  # "N/A" if the board does not provide it, 0 on the second die of an MI250
-        if watts and watts * UW_PER_W <= _MAX_UW:
-            return round(watts * UW_PER_W)
+    """Power [µW] of a board; None if the library gives none that can be right."""
+    power_info = _call_or_none(smi, "amdsmi_get_power_info", handle) or {}
+    for name in _POWER_NAMES:
+        # "N/A" if the board does not provide it, 0 on the second die of an MI250
+        watts = _number_or_none(power_info.get(name))
+        if not watts or watts < 0:
+            continue
+        # Some releases give microwatts; no board draws as many watts as its microwatts.
+        for power_uw in (round(watts * UW_PER_W), round(watts)):
+            if power_uw >= UW_PER_W and not power_fault("gpu", power_uw):
+                return power_uw
     return None
 
 
 def _smi_energy_uj(smi: Any, handle: Any) -> int | None:
-    energy_count = _call_or_none(smi.amdsmi_get_energy_count, handle) or {}
+    energy_count = _call_or_none(smi, "amdsmi_get_energy_count", handle) or {}
     ticks = _number_or_none(energy_count.get("energy_accumulator", energy_count.get("power")))  # renamed in 6.2.1
     resolution_uj = _number_or_none(energy_count.get("counter_resolution"))
-    return round(ticks * resolution_uj) if ticks and resolution_uj else None
+    return round(ticks * resolution_uj) if ticks and resolution_uj and ticks > 0 and resolution_uj > 0 else None
 
 
-def _hwmon_power_uw(card: HwmonDevice) -> int | None:
-    average_uw = card.read_int("power1_average")
-    return average_uw if average_uw is not None else card.read_int("power1_input")
-
-
-def _call_or_none(function: Any, handle: Any) -> Any:
+def _call_or_none(smi: Any, name: str, handle: Any) -> Any:
+    """Answer of a function of the library; None if it fails, or this release does not have it."""
     try:
-        return function(handle)
+        return getattr(smi, name)(handle)
     except Exception:  # the library raises classes of its own
         return None
 
 
 def _number_or_none(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number_or_none(value)
+    return None if number is None or number <= 0 else round(number)
+
+
+def _percent(value: Any) -> int | None:
+    number = _number_or_none(value)
+    return None if number is None or not 0 <= number <= 100 else round(number)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from footprint.core.samples import Sample
+from footprint.core.sensor_verdicts import Reason, SensorState
 
 if TYPE_CHECKING:
     from collectors.config import AgentConfig
@@ -41,15 +43,40 @@ class DeviceContext:
     processes: Mapping[int, ProcessUsage] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """State of one source of one device, for devices that were seen and gone, or never opened, as well.
+
+    ``message`` is one sentence for people: what is not read, why, and the remedy; empty while the source reads.
+    """
+
+    device: str
+    component: str
+    source: str
+    state: SensorState
+    reason: Reason = Reason.NONE
+    message: str = ""
+    alias: str = ""
+
+
+class Scope(Enum):
+    """What the sensors of a GPU measure."""
+
+    BOARD = "board"
+    PACKAGE = "package"  # of the CPU: an integrated GPU
+    PACKAGE_OR_BOARD = "package or board"  # to be told from the level of the CPU's own sensors
+
+
 class Collector:
     """One source of samples. A device that cannot be read gives no sample: absence is not zero.
 
-    ``covers`` names what the collector measures. Of several collectors that cover the same, only the first that
-    works is used, so that nothing is measured twice.
+    ``covers`` names what the collector measures. A collector yields samples of every source of a device that it can
+    read; ``collectors.overlaps`` decides which of them count. An estimate is opened only while no sensor delivers.
     """
 
     name: str
     covers: str
+    is_estimate: bool = False
 
     def __init__(self, config: AgentConfig) -> None:
         """Find the devices.
@@ -74,8 +101,16 @@ class Collector:
         """Operating conditions of the devices, if the source knows any."""
         return ()
 
+    def states(self) -> Iterable[SourceState]:
+        """Sources that are not read and why, including those of devices that vanished or could not be opened."""
+        return ()
+
+    def scopes(self) -> Mapping[str, Scope]:
+        """Scope of each device whose sensors may measure more than the device itself."""
+        return {}
+
     def remarks(self) -> Iterable[str]:
-        """Sensors that are not read, or not as well as possible, each with its remedy in one line."""
+        """Possible improvements of what is read, each with its remedy in one line."""
         return ()
 
     def components(self) -> set[str]:

@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("run", "sample, record and ship until stopped"),
         ("probe", "one reading of each sensor, and what cannot be read"),
         ("list", "sensors that the agent knows"),
+        ("selftest", "two minutes of known load, and how each sensor follows it"),
         ("read", "another program's log as request lines, on standard output"),
         ("resend", "send the records that the server rejected again, after a mend"),
     ):
@@ -35,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--users", metavar="FILE", help="write distinct users per cell, for footprint import users")
         if name == "resend":
             command.add_argument("--dry-run", action="store_true", help="count the records by reason, and send none")
+        if name == "selftest":
+            command.add_argument("--minutes", type=_positive, default=2.0, metavar="N", help="length of the test (default 2)")
+            command.add_argument("--load", default="", metavar="CMD", help="program that loads the GPUs, started for the steps")
+            command.add_argument("--output", default="", metavar="FILE", help="keep the report as JSON")
         if name == "run":
             command.add_argument("--otlp", action="store_true", help="receive OTLP on 127.0.0.1:4318 ([agent] otlp_port)")
             command.add_argument("--with-parent", action="store_true", help="stop when the process that started it ends")
@@ -56,6 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 60:
+        raise argparse.ArgumentTypeError("more than 0 and at most 60 minutes")
+    return value
+
+
 def _run_command(options: argparse.Namespace) -> int:
     if options.command == "run":
         from collectors.main_loop import run
@@ -64,6 +76,10 @@ def _run_command(options: argparse.Namespace) -> int:
         return 0
     if options.command == "read":
         return _read_logs(options)
+    if options.command == "selftest":
+        from collectors.selftest import run_selftest
+
+        return run_selftest(load_config(options.config), options.minutes, options.load, options.output)
     if options.command == "resend":
         from collectors.resend import resend
 

@@ -26,6 +26,7 @@ class DramCollector(Collector):
 
     name = "dram"
     covers = "dram"
+    is_estimate = True
 
     def __init__(self, config: AgentConfig) -> None:
         if "AuthenticAMD" not in _first_value(config.proc / "cpuinfo", "vendor_id"):

@@ -76,7 +76,7 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
     """
     lock_spool(config.spool)
     agent = make_agent(config, alone=not with_parent)
-    agent.sensors.open_missing(wall_and_monotonic_us()[1])
+    agent.read_sensors(*wall_and_monotonic_us())
     _print_summary(agent.sensors)
     # The host of a gateway may have no sensor at all, only requests.
     if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):
@@ -132,9 +132,12 @@ def _start_scraper(config: AgentConfig, agent: Agent) -> PrometheusScraper:
 
 def _print_summary(sensors: SensorSet) -> None:
     """Print the sensors that are read, and every problem with a remedy."""
-    working = ", ".join(collector_type.name for collector_type in sensors.working) or "nothing"
-    missing = ", ".join(name for name in sensors.reasons if name not in sensors.permission_denied)
-    print(f"footprint-agent: reads {working}; not here: {missing} (footprint-agent probe says why)", file=sys.stderr)
+    working = ", ".join(sensors.delivering()) or "nothing"
+    missing = [name for name in sensors.reasons if name not in sensors.permission_denied]
+    silent = [kind.name for kind in sensors.working if kind.name not in sensors.delivering()]
+    rest = f"; not here: {', '.join(missing)}" if missing else ""
+    rest = f"; gives nothing so far: {', '.join(silent)}{rest}" if silent else rest
+    print(f"footprint-agent: reads {working}{rest} (footprint-agent probe says why)", file=sys.stderr)
     for message in (*(sensors.reasons[name] for name in sorted(sensors.permission_denied)), *sensors.remarks()):
         print(f"footprint-agent: {message}", file=sys.stderr)
 

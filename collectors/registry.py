@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collectors.acpi import AcpiCollector
 from collectors.amd import AmdCollector
+from collectors.amd_cpu import AmdCpuCollector
 from collectors.base import Collector
 from collectors.dram_estimate import DramCollector
 from collectors.intel import IntelCollector
@@ -13,12 +14,13 @@ from collectors.rapl import RaplCollector
 from collectors.redfish import RedfishCollector
 from collectors.tdp import TdpCollector
 
-# In order of preference: of collectors that cover the same, the first that works is used.
+# In order of preference: of two sources of one grade of one device, the first that delivers counts.
 COLLECTORS: tuple[type[Collector], ...] = (
     NvmlCollector,
     AmdCollector,
     IntelCollector,
     RaplCollector,
+    AmdCpuCollector,
     TdpCollector,
     DramCollector,
     RedfishCollector,

@@ -1,6 +1,7 @@
-"""TDP estimate: CPU power from CodeCarbon's table of TDP and the load, if no sensor can be read.
+"""TDP estimate: CPU power from CodeCarbon's table of TDP and the load, if nothing measures the CPU.
 
-Requirements: the extra ``tdp`` (CodeCarbon, MIT). Only without RAPL; quality C, marked by its source.
+Requirements: the extra ``tdp`` (CodeCarbon, MIT). Only while neither a sensor nor another program delivers; quality C, marked
+by its source.
 
 Metrics
 -------
@@ -30,6 +31,7 @@ class TdpCollector(Collector):
 
     name = "tdp"
     covers = "cpu"
+    is_estimate = True
 
     def __init__(self, config: AgentConfig) -> None:
         self._stat = config.proc / "stat"
@@ -51,7 +53,7 @@ class TdpCollector(Collector):
     def remarks(self) -> Iterator[str]:
         """Note that the power is an estimate."""
         yield (
-            f"cpu:0: no sensor of the CPU can be read; its energy is ESTIMATED (quality C) from a TDP of "
+            f"cpu:0: nothing measures the CPU here; its energy is ESTIMATED (quality C) from a TDP of "
             f"{self._tdp_w:g} W ({self._channel.model or 'model not known'}) and the load"
         )
 

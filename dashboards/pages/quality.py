@@ -1,4 +1,4 @@
-"""Quality: coverage, causes of uncertainty, energy balance, silent agents, split diagnostics, server jobs."""
+"""Quality: coverage, causes of uncertainty, energy balance, sensors, silent agents, split diagnostics, server jobs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dashboards.parts.filters import filter_bar, period_label, period_name
 from dashboards.parts.headlines import empty_state, headline, source_line
 from dashboards.parts.notices import balance_finding, notices_card
 from dashboards.parts.refused_records import refused_records_card
+from dashboards.parts.sensors import sensors_card
 from dashboards.translations import missing_mark, translate
 from dashboards.url_state import PageContext, table_links
 from footprint.access.authorization import CONFIDENTIAL
@@ -64,6 +65,7 @@ def content(context: PageContext) -> PageParts:
                     frame("balance", lambda _: _balance_card(context), "balance_title"),
                 ]
             ),
+            frame("sensors", lambda _: sensors_card(context), "frame_sensors", height_px=200, kind="wide"),
             frame("agents", lambda _: silent_agents_card(context), "frame_agents", height_px=150, kind="wide"),
             frame("splits", lambda _: _splits_card(context), "splits_title", kind="wide"),
             frame("refused", lambda _: refused_records_card(context), "refused_title", height_px=150, kind="wide"),

@@ -20,4 +20,4 @@ factor book and the method.
 """
 
 METHOD_VERSION = "3.0"
-METHOD_REVISION = 3  # of changes of figures before the release of this version; enters fingerprints, never a figure
+METHOD_REVISION = 4  # of changes of figures before the release of this version; enters fingerprints, never a figure

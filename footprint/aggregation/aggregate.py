@@ -30,7 +30,7 @@ from footprint.aggregation.executors import (
     compute_service_days,
     open_executor,
 )
-from footprint.aggregation.open_day import OpenPart, last_reading_before_us
+from footprint.aggregation.open_day import OpenPart, changed_since_us
 from footprint.aggregation.result_writer import ShardStamp, remove_shard, store_days
 from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.calendar.slots import slot_length_us
@@ -38,6 +38,7 @@ from footprint.config import Config
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.certificates import certified_config
 from footprint.ledger.ingest import AGENT_KIND
 from footprint.ledger.retention import ERASED_UNTIL
 from footprint.storage import schema
@@ -91,6 +92,7 @@ def aggregate(
     """
     summary = AggregationSummary()
     with store.exclusive_lock("figures", wait=True):
+        config = certified_config(store, config)
         run = _AggregationRun(store, config, book, now_us, summary, progress)
         with store.read() as connection:
             run.read(connection, everything=force or verify or from_us is not None or to_us is not None)
@@ -193,7 +195,7 @@ class _AggregationRun:
             marks = [self.dirty.since_us[other, day] for other in near if (other, day) in self.dirty.since_us]
             changed_us = min(marks, default=(day + 1) * US_PER_DAY - 1)
             if key.kind == "host" and (key, day) in self.dirty.since_us:
-                read_us = last_reading_before_us(self.connection, key.name, self.dirty.since_us[key, day])
+                read_us = changed_since_us(self.connection, key.name, self.dirty.since_us[key, day])
                 changed_us = changed_us if read_us is None else min(changed_us, read_us)
             since_us = max(since_us, changed_us - changed_us % slot_length_us(self.config.timezone))
         if key.kind == "host":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from footprint.aggregation import METHOD_VERSION
+from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.config import Config, HostFact
+from footprint.config.certificates import CalibrationCertificate, expanded
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.impact.calculation_basis import CalculationBasis
@@ -35,6 +38,7 @@ def basis_at(
     host: str,
     instant_us: int,
     *,
+    device: str = "",
     component: str,
     device_model: str,
     method: str,
@@ -43,6 +47,8 @@ def basis_at(
 ) -> CalculationBasis:
     """Facts and factors of a device of a host at an instant; missing factors are None."""
     fact = config.host_at(host, instant_us)
+    certificate = fact.certificate
+    gain = None if certificate is None else certified_gain(certificate, component, device, method)
     site = config.site_at(fact.site, instant_us)
     electricity = _factor_at(config, book, config.electricity, site.zone, instant_us)
     wue = site.wue_l_per_kwh or assumption("wue_assumed")
@@ -76,7 +82,32 @@ def basis_at(
         idle_known=idle_known,
         split=split,
         method_version=METHOD_VERSION,
+        certificate="" if certificate is None or (certificate.uplift is None and gain is None) else certificate.serial,
+        replaced_uplift=None
+        if certificate is None or certificate.uplift is None
+        else estimate_bounds(replace(config, certificates=()).host_at(host, instant_us).uplift),
+        gain=None if gain is None else estimate_bounds(gain),
     )
+
+
+def certified_gain(certificate: CalibrationCertificate, component: str, device: str, method: str) -> Estimate | None:
+    """Gain of a device by a certificate; None where its class is to be kept.
+
+    A gain that was measured alone holds. One that steps of load separated bears the efficiency of the supply: it holds where it
+    is narrower than the class, or where it contradicts the class.
+    """
+    gain = certificate.gain_of(component, "" if device == HOST_DEVICE else device)
+    if device == HOST_DEVICE:
+        gain = next((known for known in certificate.gains if known.component == "host"), None)
+    if gain is None or method == "estimate":
+        return None
+    if gain.way != "steps":
+        return gain.estimate
+    kind = method if method in ("counter", "modelled") else "power"
+    of_class = assumption(f"gain_{component}_{kind}")
+    low, high = expanded(gain.estimate)
+    contradicts = low > of_class.high or high < of_class.low
+    return gain.estimate if contradicts or gain.high - gain.low < of_class.high - of_class.low else None
 
 
 def is_past_life(fact: HostFact, instant_us: int) -> bool:

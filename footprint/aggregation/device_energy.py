@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.aggregation.sensor_evidence import read_verdicts, verdicts_on
 from footprint.attribution.energy_intervals import (
     COUNTER,
     ESTIMATE,
@@ -14,24 +15,28 @@ from footprint.attribution.energy_intervals import (
     POWER,
     EnergyIntervals,
     clip_to_windows,
-    fill_gaps,
     intervals_from_counter,
     intervals_from_power,
 )
+from footprint.attribution.sensor_doubt import EnergySource, merge_sources
+from footprint.core.device_limits import ceiling_uw
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView, StreamInfo
 from footprint.ledger.placements import tenures_of
 
 CPU_QUANTITY, BUSY, CAPACITY, GROUP = "cpu", "(host)", "(capacity)", "group:"
-_METHOD = {"counter": COUNTER, "power": POWER, "modelled": MODELLED, "estimate": ESTIMATE}
-# One kind of reading counts at a time, in this order: counter, power integrated by the agent, power, share, estimate.
+_METHOD = {"counter": COUNTER, "power": POWER, "witness": POWER, "modelled": MODELLED, "estimate": ESTIMATE}
+# One kind of reading counts at a time, in this order: counter, power integrated by the agent, power, a second sensor of the same
+# kind, share, estimate.
 _RANK = {
     ("energy", "counter"): 0,
     ("energy", "power"): 1,
     ("power", "power"): 2,
-    ("energy", "modelled"): 3,
-    ("energy", "estimate"): 4,
+    ("energy", "witness"): 3,
+    ("energy", "modelled"): 4,
+    ("energy", "estimate"): 5,
 }
+_SEVERAL = re.compile(r"(\d{1,3}) ?[x×] ", re.IGNORECASE)  # "8 x NVIDIA H100": a reading of eight boards
 ENERGY_QUANTITIES = ("energy", "power")
 
 
@@ -48,8 +53,8 @@ class DeviceEnergy:
 def device_energies(view: LedgerView, host: str, day: int, since_us: int | None = None) -> list[DeviceEnergy]:
     """Devices of a host with the intervals that touch a UTC day (from ``since_us`` on), sorted by name."""
     streams = [stream for stream in view.streams().get(host, []) if stream.quantity in ENERGY_QUANTITIES]
-    aliases = view.aliases(host)
-    parts_of: dict[str, list[tuple[int, EnergyIntervals]]] = {}
+    aliases, verdicts = view.aliases(host), read_verdicts(view, host, day, since_us)
+    sources_of: dict[str, list[EnergySource]] = {}
     stream_of: dict[str, StreamInfo] = {}
     for stream in streams:
         intervals = stream_intervals(view, stream, day, since_us)
@@ -59,19 +64,25 @@ def device_energies(view: LedgerView, host: str, day: int, since_us: int | None 
         for device, since, until in tenures_of(stream.device, aliases, own_readings=True):
             part = clip_to_windows(intervals, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
             if len(part):
-                parts_of.setdefault(device, []).append((rank, part))
+                judged = verdicts_on(stream, verdicts.get(stream.device, {}))
+                sources_of.setdefault(device, []).append(EnergySource(rank, part, judged))
                 stream_of.setdefault(device, stream)
+    edges_us = day * US_PER_DAY if since_us is None else since_us, (day + 1) * US_PER_DAY
     return [
-        DeviceEnergy(device, stream_of[device].component, stream_of[device].model, _merge_by_rank(parts))
-        for device, parts in sorted(parts_of.items())
+        DeviceEnergy(
+            device,
+            stream_of[device].component,
+            stream_of[device].model,
+            merge_sources(sources, edges_us, stream_ceiling_uw(stream_of[device])),
+        )
+        for device, sources in sorted(sources_of.items())
     ]
 
 
-def _merge_by_rank(parts: Iterable[tuple[int, EnergyIntervals]]) -> EnergyIntervals:
-    merged = EnergyIntervals.empty()
-    for _, intervals in sorted(parts, key=lambda part: part[0]):
-        merged = fill_gaps(merged, intervals)
-    return merged
+def stream_ceiling_uw(stream: StreamInfo) -> int:
+    """Highest mean power [µW] that the device of a stream can draw; one reading of several boards has that of all of them."""
+    several = _SEVERAL.match(stream.model)
+    return ceiling_uw(stream.component, stream.model, stream.source) * (max(int(several[1]), 1) if several else 1)
 
 
 def stream_intervals(view: LedgerView, stream: StreamInfo, day: int, since_us: int | None = None) -> EnergyIntervals:
@@ -87,10 +98,11 @@ def stream_intervals(view: LedgerView, stream: StreamInfo, day: int, since_us: i
     samples = view.samples(stream.id, start_us, end_us)
     limits = view.gap_limits(stream.id, samples, day, is_whole=since_us is None)
     method = _METHOD.get(stream.grade, COUNTER)
+    ceiling = stream_ceiling_uw(stream) if stream.quantity in ENERGY_QUANTITIES else None
     intervals = (
-        intervals_from_power(samples, limits, method)
+        intervals_from_power(samples, limits, method, ceiling)
         if stream.quantity == "power"
-        else intervals_from_counter(samples, limits, method)
+        else intervals_from_counter(samples, limits, method, ceiling)
     )
     return intervals[(intervals.end_us > start_us) & (intervals.start_us < end_us)]
 

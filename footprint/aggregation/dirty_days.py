@@ -20,6 +20,7 @@ from footprint.aggregation.shard_comparison import ShardComparison, StoredShard
 from footprint.attribution.idle import LEARNING_DAYS
 from footprint.calendar.calendar_ranges import zone_fingerprint
 from footprint.config import Config
+from footprint.config.certificates import certificates_text
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import HOLDING_PREFIX, NEIGHBOURS, fingerprint, last_possible_us
@@ -36,7 +37,8 @@ Mark = tuple[str, int, int]  # kind, name id, UTC day
 
 def comparison_basis(config: Config, book: FactorBook) -> str:
     """Digest of the method, the facts, the factors and the rules of the time zone: where it changes, every day is compared."""
-    return fingerprint([METHOD_VERSION, METHOD_REVISION, config.facts_digest(), book.digest(), zone_fingerprint(config.timezone)])
+    certificates, zone = certificates_text(config.certificates), zone_fingerprint(config.timezone)
+    return fingerprint([METHOD_VERSION, METHOD_REVISION, config.facts_digest(), book.digest(), zone, *certificates])
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
+from footprint.config.certificates import certificates_of_host, certificates_text
 from footprint.core.assumptions import assumption
 from footprint.core.stored_forms import digest_text
 from footprint.core.units import US_PER_DAY, US_PER_S
@@ -122,7 +123,12 @@ class HostAggregator:
         if not self.readings.data(day, ()):
             return ""
         earlier = [self.inputs(earlier_day) for earlier_day in range(day - LEARNING_DAYS + 1, day)] if self.tenures else []
-        return fingerprint([self.inputs(day), *earlier])
+        return fingerprint([self.inputs(day), *earlier, *self.certificates_text(day)])
+
+    def certificates_text(self, day: int) -> list[str]:
+        """The calibrations of this host that are valid on a day, as parts of a fingerprint."""
+        start_us, end_us = day * US_PER_DAY, (day + 1) * US_PER_DAY
+        return certificates_text(certificates_of_host(self.config.certificates, self.name, start_us, end_us))
 
     def ledger(self, day: int, services: tuple[str, ...], *, learns: bool) -> str:
         """Fingerprint of the ledger alone that the rows of a day rest on; with ``learns`` of the days that it learns from too."""
@@ -206,6 +212,7 @@ class HostAggregator:
         zones = {site.zone for site in self.config.sites} | {self.config.zone}
         changes = {
             *self.config.edges_us(),
+            *(edge for c in self.config.certificates if c.host == self.name for edge in (c.since_us, c.until_us)),
             *(edge for tenure in self.tenures for edge in (tenure.since_us, tenure.until_us)),
             *(alias.since_us for alias in self.readings.aliases),
             *self.book.edges_us([self.config.electricity, *IMPACT_KINDS], self.config.timezone, zones),
@@ -239,6 +246,7 @@ class HostAggregator:
             self.book,
             self.name,
             instant_us,
+            device=device,
             component=device_energy.component if device_energy else "host",
             device_model=device_energy.model if device_energy else "",
             method=_main_method(device_energy.intervals) if device_energy else "",

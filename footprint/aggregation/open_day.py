@@ -46,10 +46,11 @@ def cached_model(store_url: str, host: str, fingerprint: str) -> DayModel:
     return _models[key]
 
 
-def last_reading_before_us(connection: Connection, host: str, since_us: int) -> int | None:
-    """Earliest of the last readings before an instant, of the streams of a host that were read since; None without any.
+def changed_since_us(connection: Connection, host: str, since_us: int) -> int | None:
+    """Earliest instant that the readings of a host from ``since_us`` on may change; None without any.
 
-    The interval that the first new reading of a stream closes begins there.
+    The interval that the first new reading of a stream closes begins at the last one before, and the window of a verdict reaches
+    back by its length.
     """
     before = "(SELECT MAX(r.time_us) FROM reading r WHERE r.stream_id = s.id AND r.time_us < {since:d})"
     after = "EXISTS (SELECT 1 FROM reading r WHERE r.stream_id = s.id AND r.time_us >= {since:d})"
@@ -57,5 +58,9 @@ def last_reading_before_us(connection: Connection, host: str, since_us: int) -> 
         f"SELECT MIN(at_us) FROM (SELECT {before} AS at_us FROM stream s JOIN name n ON n.id = s.host_id "
         f"WHERE n.text = :host AND {after}) AS streams"
     ).format(since=since_us)
-    value = connection.execute(text(statement), {"host": host}).scalar()
-    return None if value is None else int(value)
+    reach = (
+        "SELECT MIN(r.time_us - r.value) FROM reading r JOIN stream s ON s.id = r.stream_id JOIN name n ON n.id = s.host_id "
+        f"WHERE n.text = :host AND s.quantity LIKE 'verdict_window_us/%' AND r.time_us >= {since_us:d}"
+    )
+    instants = [connection.execute(text(query), {"host": host}).scalar() for query in (statement, reach)]
+    return min((int(instant) for instant in instants if instant is not None), default=None)

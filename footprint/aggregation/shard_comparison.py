@@ -17,6 +17,7 @@ from footprint.attribution.idle import LEARNING_DAYS
 from footprint.config import Config
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.certificates import with_certificates
 from footprint.ledger.ledger_view import LedgerView, fingerprint
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -38,6 +39,7 @@ class ShardComparison:
     """Current fingerprints of shards in one snapshot of the store, and verdicts on the stored ones."""
 
     def __init__(self, store: Store, connection: Connection, config: Config, book: FactorBook) -> None:
+        config = with_certificates(config, connection)
         self.store, self.config, self.book = store, config, book
         self.view = LedgerView(store, connection)
         self.logs = ServiceLogs(self.view, config)
@@ -137,7 +139,8 @@ class ShardComparison:
             services = host.services if services is None else services
             learns = bool(host.tenures) if learns is None else learns
             ledger = host.ledger(day, tuple(services), learns=learns)
-            state = fingerprint([METHOD_VERSION, METHOD_REVISION, self.book.digest(), dated, ledger])
+            certificates = host.certificates_text(day)
+            state = fingerprint([METHOD_VERSION, METHOD_REVISION, self.book.digest(), dated, ledger, *certificates])
         else:
             services, learns = [], False
             state = fingerprint([METHOD_VERSION, METHOD_REVISION, dated, *self.view.service_versions(key.name, day, day)])

@@ -368,7 +368,11 @@ def _key_name(key: tuple[str, str]) -> str:
 
 def _metered_span(span: PlacedSpan, devices: dict[str, list[DeviceEnergy]], unread: int) -> MeteredSpan:
     """Intervals of the devices of a span, the service's share of each; empty for a device that was not read."""
-    by_name = {(host, device.device): device.intervals for host, listed in devices.items() for device in listed}
+    by_name = {
+        (host, device.device): device.intervals[device.intervals.is_believed]
+        for host, listed in devices.items()
+        for device in listed
+    }
     parts = []
     for host, device, share in span.devices:
         intervals = by_name.get((host, device), EnergyIntervals.empty())

@@ -17,6 +17,7 @@ from footprint.core.version import VERSION
 from footprint.ledger.agent_status import agent_statuses
 from footprint.ledger.refusals import refusals_by_reason
 from footprint.queries.agent_liveness import host_liveness
+from footprint.queries.sensor_quality import troubled_sensors
 from footprint.server.figure_counters import figure_counters
 from footprint.server.job_runs import failed_run_counts, latest_runs
 from footprint.server.readiness import Readiness
@@ -37,6 +38,11 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_agent_backlog_bytes", "gauge", "Bytes that waited in the spool of a host's agent when it last shipped."),
     ("footprint_agent_clock_offset_seconds", "gauge", "Clock of a host less that of the server when its agent last shipped."),
     ("footprint_agent_contact_age_seconds", "gauge", "Time since the agent of a host last shipped, to within 30 seconds."),
+    (
+        "footprint_sensor_trouble_seconds",
+        "gauge",
+        "Time for which a sensor has been in doubt, still, unread or gone; else absent.",
+    ),
     ("footprint_refused_lines_total", "counter", "Lines that a door did not take, by reason."),
     ("footprint_ledger_rows_total", "counter", "Readings and requests accepted."),
     ("footprint_energy_joules_total", "counter", "Facility energy by service; never falls."),
@@ -126,7 +132,17 @@ def _host_metrics(config: Config, store: Store, now_us: int) -> list[str]:
     ]
     contacts = [(_label("host", host), (now_us - status.at_us) / US_PER_S) for host, status in statuses]
     refused = [(_label("reason", reason), count) for reason, count in sorted(refusals_by_reason(store).items())]
+    troubled = [
+        (
+            "{"
+            + ",".join(f'{name}="{_escaped(getattr(finding, name))}"' for name in ("host", "device", "source", "trouble"))
+            + "}",
+            (now_us - finding.since_us) / US_PER_S,
+        )
+        for finding in troubled_sensors(store, now_us)
+    ]
     return [
+        *_metric("sensor_trouble_seconds", troubled),
         *_metric("host_last_reading_age_seconds", ages),
         *_metric("agent_backlog_bytes", backlogs),
         *_metric("agent_clock_offset_seconds", offsets),

@@ -18,6 +18,7 @@ from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_DAY, US_PER_S
 from footprint.figures import Query, parse_query
 from footprint.figures.query import BadQuery
+from footprint.ledger.certificates import certified_config
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries import (
     agent_liveness,
@@ -26,6 +27,7 @@ from footprint.queries import (
     factor_diff,
     raw_readings,
     refused_records,
+    sensor_quality,
     split_diagnostics,
     uncertainty_budget,
 )
@@ -49,7 +51,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         return list(methods_query.COLUMNS), methods_query.method_rows(language)
 
     def facts(_: Query, __: str) -> Table:
-        return list(declared_facts.COLUMNS), declared_facts.declared_facts(config, hosts=current_role().sees_services)
+        return list(declared_facts.COLUMNS), declared_facts.declared_facts(
+            certified_config(store, config), hosts=current_role().sees_services
+        )
 
     def factors(_: Query, __: str) -> Table:
         names = [
@@ -82,6 +86,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def uncertainty(query: Query, _: str) -> Table:
         return list(uncertainty_budget.COLUMNS), uncertainty_budget.uncertainty_budget(store, config, query, clock())
 
+    def sensors(query: Query, language: str) -> Table:
+        rows = sensor_quality.sensor_rows(store, config, query.from_us, query.to_us, clock(), language)
+        return list(sensor_quality.COLUMNS), [{name: row[name] for name in sensor_quality.COLUMNS} for row in rows]
+
     def jobs(_: Query, __: str) -> Table:
         columns = ["job", "status", "started", "duration_s", "said"]
         return columns, [
@@ -110,6 +118,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "uncertainty": uncertainty,
         "jobs": jobs,
         "silent": silent,
+        "sensors": sensors,
         "refused": refused,
     }
 

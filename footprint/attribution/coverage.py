@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from footprint.attribution.array_types import Ints
-from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, EnergyIntervals, cut_at_edges
+from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, IMPLAUSIBLE, STANDING, EnergyIntervals, cut_at_edges
 from footprint.attribution.largest_remainder import sum_by_group
 
 
@@ -20,7 +20,9 @@ class Coverage:
     """Coverage of one device by slot, arrays of shape (n,); times in µs, energy in µJ.
 
     ``slot`` is the index of the slot, ``first_us`` and ``last_us`` are the first and last instant read in it.
-    ``modelled_us`` is the part of ``measured_us`` that an estimate, not a sensor, gave.
+    ``modelled_us`` is the part of ``measured_us`` that an estimate, not a sensor, gave. ``standing_us`` and
+    ``implausible_us`` are the times, missing, in which the only source stood still while the device drew energy, or claimed more
+    than it can draw.
     """
 
     slot: Ints
@@ -30,6 +32,8 @@ class Coverage:
     bridged_us: Ints
     modelled_us: Ints
     energy_uj: Ints
+    standing_us: Ints
+    implausible_us: Ints
 
 
 def device_coverage(intervals: EnergyIntervals, edges_us: Ints) -> Coverage:
@@ -60,4 +64,5 @@ def device_coverage(intervals: EnergyIntervals, edges_us: Ints) -> Coverage:
         sum_by_group(bridged_us, slot_index, size),
         sum_by_group(modelled_us, slot_index, size),
         sum_by_group(pieces.energy_uj, slot_index, size),
+        *(sum_by_group(np.where(pieces.method == reason, length_us, 0), slot_index, size) for reason in (STANDING, IMPLAUSIBLE)),
     )

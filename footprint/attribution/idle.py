@@ -91,6 +91,7 @@ def idle_histograms(
         Number of hosts that serve the requests, where the log does not name them.
     """
     inside = (intervals.start_us >= day[0]) & (intervals.start_us < day[1]) & (intervals.method != BRIDGED)
+    inside &= intervals.is_believed
     intervals = intervals[inside]
     if not len(intervals):
         return IdleHistograms()

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.coverage import Coverage, device_coverage
 from footprint.attribution.embodied import split_embodied
-from footprint.attribution.energy_intervals import BRIDGED, ESTIMATE, MODELLED, EnergyIntervals, cut_at_edges
+from footprint.attribution.energy_intervals import BRIDGED, CONFIRMED, DISPUTED, ESTIMATE, MODELLED, EnergyIntervals, cut_at_edges
 from footprint.attribution.host_energy import (
     HostEnergyWeights,
     facility_energy,
@@ -33,6 +34,7 @@ from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
 
 COLUMNS = ("window", "device", "key", *AMOUNTS)
+_SHARED_COLUMNS = ("grade_b_uj", "grade_c_uj", "confirmed_uj", "disputed_uj")  # proportions of a device and window
 
 
 class ClosureError(FootprintError):
@@ -194,7 +196,8 @@ class _ShardBuilder:
             for host, _ in self.devices
         }
         self.unplaced: dict[tuple[str, str], Ints] = {}
-        self.grades = np.zeros((2, len(self.devices), self.windows))
+        self.grades = np.zeros((len(_SHARED_COLUMNS), len(self.devices), self.windows))
+        self.doubts = np.zeros((2, len(self.devices), self.windows), dtype=np.int64)
         self.segment = np.searchsorted(shard.segments_us, self.edges[:-1], side="right") - 1
 
     def add(self, name: tuple[str, str], window: Ints, key: Ints, **columns: Ints) -> None:
@@ -213,6 +216,7 @@ class _ShardBuilder:
         np.minimum.at(self.observed[device.host][0], window, pieces.start_us)
         np.maximum.at(self.observed[device.host][1], window, pieces.end_us)
         self.grades[:, self.device_index[name]] = _grade_shares(pieces, window, total)
+        self.doubts[:, self.device_index[name]] = _doubt_by_window(pieces, window, self.windows)
         accelerator = np.full(self.windows, device.component == "gpu")
         for placement in device.placements:
             placed_windows = (self.edges[:-1] >= placement.since_us) & (self.edges[1:] <= placement.until_us)
@@ -244,7 +248,14 @@ class _ShardBuilder:
             self.accelerators.add(self.device_index[name])
         unplaced_windows = np.flatnonzero((total != 0) & accelerator)
         self.add(name, unplaced_windows, np.zeros(len(unplaced_windows), dtype=np.int64), active_uj=total[unplaced_windows])
+        self._add_bearers(name, sum_by_group(pieces.energy_uj, window, self.windows))
         self.unplaced[name] = np.where(accelerator, 0, total)
+
+    def _add_bearers(self, name: tuple[str, str], energy_uj: Ints) -> None:
+        """Add rows of no energy for the doubt of windows in which a device holds none: absence is not zero."""
+        doubted = self.doubts[:, self.device_index[name]].any(axis=0)
+        windows = np.flatnonzero(doubted & (energy_uj == 0))
+        self.add(name, windows, np.zeros(len(windows), dtype=np.int64))
 
     def add_host_energy(self, host: str) -> None:
         """Divide the remaining energy of a host: unplaced CPU and memory, and the part that no sensor sees."""
@@ -258,10 +269,13 @@ class _ShardBuilder:
         parts = sum_by_group(rows["active_uj"] + rows["idle_uj"], rows["window"], self.windows) + sum(unplaced.values())
         facts = [self.shard.facts(host, int(segment)) for segment in self.segment]
         wall, wall_us = self._wall_energy(host)
-        extra = uncovered_energy(parts, wall, wall_us, np.diff(self.edges), np.array([fact.uplift for fact in facts]))
+        uplift = np.array([fact.uplift for fact in facts])
+        extra = uncovered_energy(parts, wall, wall_us, np.diff(self.edges), uplift)
         window, key, part_uj = split_host_energy(extra, weights, 0)
         metered = (wall_us * 2 > np.diff(self.edges))[window]
         assumed = np.array([fact.uplift_assumed for fact in facts])[window]
+        self._doubt_host_energy(host, wall, wall_us * 2 > np.diff(self.edges), parts, uplift)
+        self._add_bearers((host, HOST_DEVICE), extra)
         # What a whole-server meter adds is measured; what an uplift adds is modelled or assumed.
         size = np.abs(part_uj)
         self.add(
@@ -272,6 +286,28 @@ class _ShardBuilder:
             grade_b_uj=np.where(metered | assumed, 0, size),
             grade_c_uj=np.where(~metered & assumed, size, 0),
         )
+
+    def _doubt_host_energy(self, host: str, wall: Ints, metered: NDArray[np.bool_], parts: Ints, uplift: Floats) -> None:
+        """Doubt and witness of what a host adds: those of its meter, else those of the parts that an uplift multiplies."""
+        bearer = self.device_index[host, HOST_DEVICE]
+        meters = [d.intervals for d in self.shard.devices if d.host == host and d.component == "host"]
+        pieces = [cut_at_edges(intervals, self.edges)[:2] for intervals in meters]
+        none = np.zeros((2, self.windows), dtype=np.int64)
+        of_wall = sum((_doubt_by_window(*piece, self.windows) for piece in pieces), start=none)
+        others = [index for (name, _), index in self.device_index.items() if name == host and index != bearer]
+        of_parts = np.ceil(self.doubts[:, others].sum(axis=1) * np.maximum(uplift - 1.0, 0.0)).astype(np.int64)
+        self.doubts[:, bearer] = np.where(metered, of_wall, of_parts)
+        read = np.array([_energy_by_window(d.intervals, self.edges) for d in self._parts(host)]).reshape(-1, self.windows)
+        shares = self.grades[2:, [self.device_index[d.host, d.device] for d in self._parts(host)]]
+        of_parts_witnessed = (shares * read).sum(axis=1) / np.maximum(parts, 1)
+        of_wall_witnessed = sum((_witness_by_window(*piece, self.windows) for piece in pieces), start=0.0 * none) / np.maximum(
+            wall, 1
+        )
+        self.grades[2:, bearer] = np.where(metered, of_wall_witnessed, of_parts_witnessed)
+
+    def _parts(self, host: str) -> list[DeviceInput]:
+        """Devices of a host but for its whole-server meters."""
+        return [device for device in self.shard.devices if device.host == host and device.component != "host"]
 
     def _rows(self, devices: list[int] | None = None) -> dict[str, Ints]:
         """Columns of all rows so far, or of those of some devices."""
@@ -322,6 +358,7 @@ class _ShardBuilder:
         """Rows by slot, with facility energy, grades and embodied emissions; checked for closure."""
         rows = _sum_rows(self._rows(), ("window", "device", "key"))
         self._add_grades(rows)
+        self._add_doubts(rows)
         hosts = np.array([host for host, _ in self.devices], dtype=object)[rows["device"]]
         it = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
         for host in sorted(set(hosts)):
@@ -352,10 +389,19 @@ class _ShardBuilder:
         return pd.DataFrame({name: named[name] if name in named else rows[name] for name in (*KEY_COLUMNS, *AMOUNTS)})
 
     def _add_grades(self, rows: dict[str, Ints]) -> None:
-        """Grade bridged and modelled energy B, estimated energy C, in the proportions of the device in the window."""
+        """Grade bridged and modelled energy B, estimated energy C; add what witnesses say: as the device has it in the window."""
         energy = rows["active_uj"] + rows["idle_uj"] + rows["host_uj"]
-        for column, shares in zip(("grade_b_uj", "grade_c_uj"), self.grades, strict=True):
+        for column, shares in zip(_SHARED_COLUMNS, self.grades, strict=True):
             rows[column] += np.rint(energy * shares[rows["device"], rows["window"]]).astype(np.int64)
+
+    def _add_doubts(self, rows: dict[str, Ints]) -> None:
+        """Spread the doubt of each device and window over its rows by energy, rounded up; to nobody where there is none."""
+        cell = rows["device"] * self.windows + rows["window"]
+        energy = np.abs(rows["active_uj"] + rows["idle_uj"] + rows["host_uj"])
+        total = sum_by_group(energy, cell, len(self.devices) * self.windows)
+        share = np.where(total[cell] > 0, energy / np.maximum(total[cell], 1), rows["key"] == 0)
+        for column, doubt in zip(("doubt_low_uj", "doubt_high_uj"), self.doubts, strict=True):
+            rows[column] += np.ceil(doubt.ravel()[cell] * share).astype(np.int64)
 
     def _widen_ranges(self, rows: dict[str, Ints], hosts: np.ndarray[tuple[int], np.dtype[np.object_]]) -> None:
         """Widen the range of rows without accelerator energy of their own by the host's part of it."""
@@ -389,15 +435,26 @@ def _energy_by_window(intervals: EnergyIntervals, edges_us: Ints) -> Floats:
 
 
 def _grade_shares(pieces: EnergyIntervals, window: Ints, total: Ints) -> Floats:
-    """Shares of a device's energy in each window that are modelled and estimated, shape (2, windows)."""
-    total_uj = np.maximum(total, 1)
-    return np.stack(
-        [
-            np.bincount(window, weights=np.where(np.isin(pieces.method, methods), pieces.energy_uj, 0), minlength=len(total))
-            / total_uj
-            for methods in ((BRIDGED, MODELLED), (ESTIMATE,))
-        ]
-    )
+    """Shares of a device's energy in each window that are modelled, estimated, confirmed and disputed, shape (4, windows)."""
+    by_method = [
+        np.bincount(window, weights=np.where(np.isin(pieces.method, methods), pieces.energy_uj, 0), minlength=len(total))
+        for methods in ((BRIDGED, MODELLED), (ESTIMATE,))
+    ]
+    shares: Floats = np.concatenate([by_method, _witness_by_window(pieces, window, len(total))]) / np.maximum(total, 1)
+    return shares
+
+
+def _doubt_by_window(pieces: EnergyIntervals, window: Ints, size: int) -> Ints:
+    """Energy [µJ] by which a device may be too high and too low in each window, shape (2, windows)."""
+    doubts = pieces.doubts
+    return np.stack([sum_by_group(side, window, size) for side in (doubts.low_uj, doubts.high_uj)])
+
+
+def _witness_by_window(pieces: EnergyIntervals, window: Ints, size: int) -> Floats:
+    """Energy of a device in each window that a witness confirms and disputes, shape (2, windows)."""
+    witness = pieces.doubts.witness
+    kinds = (np.where(witness == kind, pieces.energy_uj, 0) for kind in (CONFIRMED, DISPUTED))
+    return np.stack([np.bincount(window, weights=energy, minlength=size) for energy in kinds])
 
 
 def _sum_rows(rows: dict[str, Ints], by: tuple[str, ...]) -> dict[str, Ints]:

@@ -108,12 +108,12 @@ class _LocalWatch:
         return energy_between(self._readings(), begin_us, end_us, clock, allow_estimate=self.source.allow_estimate)
 
     def machine(self) -> Machine:
-        """Models and power limits, as the sensors report them."""
+        """Models of all devices and power limits of the GPUs, as the sensors report them."""
         readings = without_host_meters(self._readings())
         limits = {
             context.device: context.values["power_limit_uw"]
             for context in self.sensors.context_readings()
-            if "power_limit_uw" in context.values
+            if context.component == "gpu" and "power_limit_uw" in context.values
         }
         limit = sum(limits.values()) / UW_PER_W if limits else None
         return Machine(self.source.host, device_models(readings), device_places(readings), self.source.driver, limit)

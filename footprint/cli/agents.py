@@ -24,6 +24,7 @@ def agents(
 
     Hosts that are declared, read, have a token or were heard of. The age is that of the last reading, never of a request.
     Backlog, clock and problems are what the agent said with its last shipment; refused is what this server did not take of it.
+    Sensors are those in doubt, standing still, gone or unread for more than a minute: `footprint quality` shows all of them.
     """
     from footprint.queries.agents import COLUMNS, agent_rows, unwell_hosts
 

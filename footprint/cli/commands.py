@@ -62,11 +62,13 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
     (
         "Quality",
         (
-            Command("check", "query:check", "Check freshness, coverage, balance and objectives; exit 6 if not met."),
+            Command("check", "query:check", "Check freshness, coverage, balance, sensors and objectives; exit 6 if not met."),
             Command("balance", "quality:balance", "Compare meters with attributed energy, and wall with parts."),
             Command("coverage", "quality:coverage", "Device time expected, known, measured, estimated and missing."),
+            Command("quality", "quality:quality", "What witnesses say of each sensor, and the energy that rests on it."),
             Command("uncertainty", "quality:uncertainty", "Uncertainty budget of a figure, cause by cause."),
             Command("splits", "quality:splits", "How the energy of each service was divided each day."),
+            Command("calibrate", "calibrate:calibrate", "Calibrate a host on a wall meter; list the certificates."),
             Command("unlogged", "query:unlogged", "Requests that servers counted and no gateway logged."),
             Command("methods", "impact:methods", "Formula, source and version of every figure."),
         ),

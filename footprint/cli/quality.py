@@ -93,7 +93,8 @@ def coverage(
     """Device time expected, known, measured, estimated and missing.
 
     In seconds, by host, device and period. known = measured (by a sensor) + estimated (modelled, or interpolated over a gap of a
-    counter); missing = expected - known.
+    counter); missing = expected - known. Of the missing time, standing and implausible had a source that stood still, or
+    claimed more than the device can draw.
     """
     from footprint.figures import parse_query
     from footprint.figures.coverage import device_coverage_seconds
@@ -109,8 +110,34 @@ def coverage(
                 start, end = result.periods[index]
                 period = {"period_start": format_instant(start), "period_end": format_instant(end)}
                 rows.append({"host": host, "device": device, **period, **amounts})
-    seconds = [f"{kind}_s" for kind in ("expected", "measured", "estimated", "modelled", "interpolated", "known", "missing")]
+    kinds = ("expected", "measured", "estimated", "modelled", "interpolated", "known", "missing", "standing", "implausible")
+    seconds = [f"{kind}_s" for kind in kinds]
     return print_rows(["host", "device", "period_start", "period_end", *seconds], rows, form, output, "no reading in the period")
+
+
+def quality(
+    doubted: Annotated[bool, typer.Option("--doubted", help="Only sensors with something wrong, or disputed energy.")] = False,
+    from_: FromOption = None,
+    to: ToOption = None,
+    config: ConfigOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+) -> int:
+    """What witnesses say of each sensor, and how much energy rests on it.
+
+    By host, device and source: the state and the verdict of now, its witness and reason, since when, and the size of a
+    disagreement; of the period the energy of the device, the part that a witness confirms and the part that it disputes, by how
+    much it may be too high or too low, and the time in which its only source was not believed. A device that is gone, or never
+    opened, has a row too.
+    """
+    from footprint.queries.sensor_quality import COLUMNS, sensor_rows
+
+    facts = loaded(config)
+    bounds = bounds_of(facts, from_, to)
+    rows = sensor_rows(open_store(facts), facts, *bounds, now_us())
+    if doubted:
+        rows = [row for row in rows if row["is_troubled"] or row["disputed_kwh"] or row["standing_s"] or row["implausible_s"]]
+    return print_rows(list(COLUMNS), rows, form, output, "no sensor was judged in the period")
 
 
 def splits(

@@ -153,7 +153,7 @@ def check(
     form: FormatOption = Format.table,
     output: OutputOption = None,
 ) -> int:
-    """Check freshness, coverage, balance and objectives; exit 6 if not met.
+    """Check freshness, coverage, balance, sensors and objectives; exit 6 if not met.
 
     One line a check, for cron and CI. Freshness is that of readings, never of requests: of each declared host, and of each other
     host that has read in the last 30 days. Days that wait to be computed are pending; the check fails once they wait for more
@@ -164,6 +164,7 @@ def check(
     from footprint.queries.aggregation_lag import BEHIND_AFTER_S, pending_hosts, pending_s
     from footprint.queries.energy_balance import OPEN, energy_balance
     from footprint.queries.objectives import EXCEEDED, objective_statuses
+    from footprint.queries.sensor_quality import UNREAD, troubled_sensors
 
     facts, store = opened(config)
     now = now_us()
@@ -206,6 +207,10 @@ def check(
     ]
     if pending := pending_hosts(balances):
         say(pending)
+    troubled = [finding for finding in troubled_sensors(store, now) if finding.trouble != UNREAD]
+    rows.append({"check": "sensors in doubt, standing still or gone", "value": len(troubled), "limit": 0, "met": not troubled})
+    for finding in troubled:
+        say(f"{finding.host}: {finding.words()}")
     for standing in objective_statuses(store, facts, now):
         value = standing.figure.value if standing.figure else None
         name = f"objective {standing.objective.name}, {standing.period}: {standing.state}"

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from footprint.config.access import AccessRules
+from footprint.config.certificates import CalibrationCertificate, certificate_at
 from footprint.config.disclosure import DisclosureRules
 from footprint.config.editions import EditionRules
 from footprint.config.evaluations import Action, Evaluation
@@ -55,11 +56,14 @@ class SiteFact:
 @stored_as(
     "HostFact",
     "name site uplift uplift_assumed server_embodied_kgco2e lifetime_years in_service_us accelerator_embodied_kgco2e "
-    "since_us until_us",
+    "since_us until_us -",
 )
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """An inference server: its site, embodied emissions, and uplift (wall power over the sum of its sensors)."""
+    """An inference server: its site, embodied emissions, and uplift (wall power over the sum of its sensors).
+
+    ``certificate`` is the calibration that the uplift comes from, where one is valid.
+    """
 
     name: str
     site: str
@@ -71,6 +75,7 @@ class HostFact:
     accelerator_embodied_kgco2e: float | None = None
     since_us: int = ALWAYS
     until_us: int = FOREVER_US
+    certificate: CalibrationCertificate | None = None
 
 
 @stored_as("ServiceFact", "name model processes modelled_as since_us until_us -")
@@ -215,6 +220,7 @@ class Config:
     notify: NotificationRules = field(default_factory=NotificationRules)
     agent: Mapping[str, Any] = field(default_factory=dict)  # as written: the agent validates it
     path: Path | None = None
+    certificates: tuple[CalibrationCertificate, ...] = ()  # of the ledger: `footprint.ledger.certificates` adds them
 
     def site_at(self, name: str, instant_us: int) -> SiteFact:
         """The declared site, or one with the assumed PUE in the organisation's grid zone."""
@@ -224,11 +230,19 @@ class Config:
         return SiteFact(name or ASSUMED_SITE, self.zone, assumption("pue_assumed"), pue_assumed=True)
 
     def host_at(self, name: str, instant_us: int) -> HostFact:
-        """The declared host, or one with the assumed uplift at an undeclared site."""
+        """The declared host, or one with the assumed uplift at an undeclared site.
+
+        A certificate that is valid then replaces the uplift, declared or assumed: what was measured and is in date wins.
+        """
         fact = fact_at(self.hosts, name, instant_us)
-        if fact is not None:
+        if fact is None:
+            fact = HostFact(name, ASSUMED_SITE, assumption("uplift_assumed"), uplift_assumed=True)
+        certificate = certificate_at(self.certificates, name, instant_us)
+        if certificate is None:
             return fact
-        return HostFact(name, ASSUMED_SITE, assumption("uplift_assumed"), uplift_assumed=True)
+        if certificate.uplift is None:
+            return replace(fact, certificate=certificate)
+        return replace(fact, uplift=certificate.uplift, uplift_assumed=False, certificate=certificate)
 
     def charter_at(self, use_case: str, instant_us: int) -> str:
         """Charter status of a use case at an instant; ``(undeclared)`` where none was decided."""

@@ -36,7 +36,7 @@ COMPONENTS = ("gpu", "cpu", "dram", "host")
 # The source of a reading states its method; it is never guessed from values. A source in none of
 # these sets is graded by its quantity.
 ESTIMATE_SOURCES = frozenset({"estimate", "tdp"})
-POWER_SOURCES = frozenset({"nvml-power", "hwmon-power", "ipmi", "redfish", "amd-power", "acpi-power"})
+POWER_SOURCES = frozenset({"ipmi", "redfish"})  # and every source that ends in "-power"
 MODELLED = "-mig"  # suffix of the source of a GPU instance that gets a share of its board's energy
 WITNESS = "-witness"  # suffix of a second source of a grade that another source of the device has already
 
@@ -77,7 +77,7 @@ def grade_of(source: str, *, counter: bool) -> str:
         return "estimate"
     if source.endswith(MODELLED):
         return "modelled"
-    if source in POWER_SOURCES or source.startswith("nvml-power") or not counter:
+    if source in POWER_SOURCES or source.startswith("nvml-power") or source.endswith("-power") or not counter:
         return "power"
     return "counter"
 

@@ -21,15 +21,18 @@ from footprint.editions.coverage import coverage_report
 from footprint.editions.edition_data import (
     MAX_RANKED_USE_CASES,
     RESERVED_NAMES,
+    CalibrationEffect,
     CoverageReport,
     EditionData,
     IndicatorRow,
     RowsByGroup,
 )
 from footprint.editions.release_context import ReleaseContext
+from footprint.figures.certificate_effect import half_width_without_certificates
 from footprint.figures.engine import BudgetedRow, budgeted_rows, open_result
 from footprint.figures.query import BadQuery, Query
 from footprint.impact.factor_book import FactorBook
+from footprint.ledger.certificates import certified_config
 from footprint.ledger.factor_store import load_factor_book
 from footprint.queries.comparison import Comparison, ComparisonSide, NotComparable, accelerator_models, compare_sides
 from footprint.queries.energy_balance import energy_balance
@@ -87,10 +90,31 @@ class EditionQueries:
             sites = {host: self.config.host_at(host, end_us - 1).site for host in hosts}
             return coverage_report(results.coverage_index, days, sites)
 
+    def calibration(self, start_us: int, end_us: int, cut_us: int) -> CalibrationEffect:
+        """Effect of the certificates that were made by ``cut_us`` and valid in [start, end)."""
+        certificates = certified_config(self.store, self.config).certificates
+        valid = tuple(c for c in certificates if c.made_us <= cut_us and c.since_us < end_us and c.until_us > start_us)
+        if not valid:
+            return CalibrationEffect()
+        self.query_count += 1
+        with open_result(self.store, self.config, Query(from_us=start_us, to_us=end_us), self.now_us, self.book) as result:
+            rows = [] if result is None else budgeted_rows(result)
+            energy_kwh = rows[0].row["energy_kwh"] if rows else None
+            without = half_width_without_certificates(rows[0].group) if rows else None
+            if without is None or not energy_kwh:
+                return CalibrationEffect(valid)
+            half_with, half_without = (max(sides) / energy_kwh for sides in (rows[0].energy.half_widths(), without))
+            return CalibrationEffect(valid, half_with, half_without)
+
 
 def _indicator_row(budgeted_row: BudgetedRow) -> IndicatorRow:
     return IndicatorRow(
-        budgeted_row.row, budgeted_row.energy, budgeted_row.grams, budgeted_row.gap, budgeted_row.known_us / US_PER_HOUR
+        budgeted_row.row,
+        budgeted_row.energy,
+        budgeted_row.grams,
+        budgeted_row.gap,
+        budgeted_row.known_us / US_PER_HOUR,
+        budgeted_row.witnessed,
     )
 
 
@@ -140,6 +164,7 @@ def collect_data(
         inputs=inputs_fingerprint(store, start, end),
         ledger=store_identity(store),
         objectives=tuple(objective_statuses(store, config, queries.now_us, period, context.objectives)),
+        calibration=queries.calibration(start, end, context.cut_us),
     )
     unranked = tuple(data.ranked_use_cases()[MAX_RANKED_USE_CASES:])
     if len(unranked) > 1:

@@ -58,8 +58,8 @@ def _gaps(time: DeviceTime, start_us: int, end_us: int) -> Iterable[tuple[int, i
     """Ranges of more than an hour in which a device was expected and not read."""
     for low, high in time.expected:
         read_until, last_us = max(low, start_us), min(high, end_us)
-        for start, end, *_ in time.read:
-            if end <= read_until or start >= last_us:
+        for start, end, _, known, *_ in time.read:
+            if end <= read_until or start >= last_us or not known:  # a sensor that is not believed reads nothing
                 continue
             if start - read_until > US_PER_HOUR:
                 yield read_until, start

@@ -9,6 +9,7 @@ from typing import Any
 from footprint.attribution.row_columns import IDLE_NAME, UNATTRIBUTED_NAME
 from footprint.calendar.periods import Period
 from footprint.config import Config
+from footprint.config.certificates import CalibrationCertificate
 from footprint.editions.release_context import ReleaseContext
 from footprint.impact.factor_book import Factor
 from footprint.impact.uncertainty import UncertaintyBudget
@@ -31,7 +32,8 @@ class IndicatorRow:
     """One row (docs/reference/contract.md, section 6), with the uncertainty budgets of its energy [kWh] and emissions [g].
 
     ``gap`` is the energy that may have been used while nothing was read, relative to the energy read; ``known_h`` the
-    device-hours read or bridged by a counter.
+    device-hours read or bridged by a counter; ``witnessed`` the shares of its IT energy whose sensors a witness confirms and
+    contradicts.
     """
 
     row: Mapping[str, Any]
@@ -39,6 +41,7 @@ class IndicatorRow:
     grams: UncertaintyBudget
     gap: float
     known_h: float
+    witnessed: tuple[float, float] = (0.0, 0.0)
 
     @property
     def it_kwh(self) -> float:
@@ -111,6 +114,15 @@ class CoverageReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationEffect:
+    """Certificates that were valid in a period, and U = 2u of its energy, relative, with them and had there been none."""
+
+    certificates: tuple[CalibrationCertificate, ...] = ()
+    half_with: float | None = None
+    half_without: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EditionData:
     """Everything that the sections of an edition draw on; periods and months are keyed by name."""
 
@@ -135,6 +147,7 @@ class EditionData:
     inputs: str = ""
     ledger: str = ""
     objectives: tuple[ObjectiveStatus, ...] = ()
+    calibration: CalibrationEffect = CalibrationEffect()
     is_confidential: IsConfidential = nothing_confidential
     suppression: SuppressionSummary | None = None
 

@@ -27,7 +27,8 @@ UNEXPECTED = "unexpected"  # no device is placed there at that time
 Device = tuple[str, str]  # host, device
 Span = tuple[int, int]
 Tenure = tuple[Device, int, int]  # device, since, until [µs]
-Stretch = tuple[int, int, int, int, int]  # start, end, read, known (read, or bridged by a counter), modelled [µs]
+# Start, end, read, known (read, or bridged by a counter), modelled; missing as the source stood still, or was implausible [µs].
+Stretch = tuple[int, int, int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,15 @@ class CoverageIndex:
 
         known = read or bridged by a counter; modelled is the part of read without a sensor.
         """
-        totals = np.zeros((len(periods), 4))
+        return self._measure(where, periods)[:, [0, 1, 5, 2]]
+
+    def measure_refused(self, where: Sequence[Tenure], periods: Sequence[Span]) -> Ints:
+        """Time [µs] of each period, missing, in which the only source stood still, or was implausible; shape (periods, 2)."""
+        return self._measure(where, periods)[:, [3, 4]]
+
+    def _measure(self, where: Sequence[Tenure], periods: Sequence[Span]) -> Ints:
+        """Amounts of the stretches, then expected time [µs], of each period, shape (periods, 6)."""
+        totals = np.zeros((len(periods), 6))
         if self._lines is None:
             self._lines = self._timelines()
         seen, expected = self._lines
@@ -159,7 +168,7 @@ class CoverageIndex:
             low = np.maximum(np.repeat(starts[chosen], len(tenures)), np.tile(tenures[:, 1], count))
             high = np.minimum(np.repeat(ends[chosen], len(tenures)), np.tile(tenures[:, 2], count))
             amounts = np.concatenate([seen.between(device, low, high), expected.between(device, low, high)], axis=1)
-            totals[chosen] = amounts.reshape(count, len(tenures), 4).sum(axis=1)[:, [0, 1, 3, 2]]
+            totals[chosen] = amounts.reshape(count, len(tenures), 6).sum(axis=1)
         return np.rint(totals).astype(np.int64)
 
     def measure(self, where: Sequence[Tenure], start_us: int, end_us: int) -> tuple[int, int, int]:
@@ -172,7 +181,7 @@ class CoverageIndex:
         return int(self.measure_periods(where, [(start_us, end_us)])[0, 3])
 
     def _timelines(self) -> tuple[_Timeline, _Timeline]:
-        """Read, known and modelled time; expected time."""
+        """Time by stretch: read, known, modelled, refused; expected time."""
         self._numbers = {device: number for number, device in enumerate(self.names)}
         length = (self.expected.end_us - self.expected.start_us)[:, None]
         return (
@@ -198,12 +207,14 @@ def device_coverage_seconds(
 ) -> Iterable[tuple[int, Device, dict[str, float]]]:
     """Seconds of each device by period.
 
-    known = measured + estimated, estimated = modelled + interpolated over a gap, missing = expected - known.
+    known = measured + estimated, estimated = modelled + interpolated over a gap, missing = expected - known. Of the missing time,
+    ``standing_s`` and ``implausible_s`` had a source that stood still, or claimed more than the device can draw.
     """
     devices = coverage_index.names
     times = [coverage_index.measure_periods([(device, 0, FOREVER_US)], periods).tolist() for device in devices]
+    refused = [coverage_index.measure_refused([(device, 0, FOREVER_US)], periods).tolist() for device in devices]
     for index in range(len(periods)):
-        for device, by_period in zip(devices, times, strict=True):
+        for device, by_period, refused_by_period in zip(devices, times, refused, strict=True):
             read, known, expected, modelled = by_period[index]
             if not expected and not read:
                 continue
@@ -215,6 +226,8 @@ def device_coverage_seconds(
                 "interpolated_s": known - read,
                 "known_s": known,
                 "missing_s": max(expected - known, 0),
+                "standing_s": refused_by_period[index][0],
+                "implausible_s": refused_by_period[index][1],
             }
             yield index, device, {name: amount / US_PER_S for name, amount in amounts.items()}
 
@@ -327,7 +340,8 @@ def _read_stretches(source: CellSource, request: _CoverageRequest) -> tuple[list
     pairs, device = np.unique(hosts * max(len(device_texts), 1) + devices, return_inverse=True)
     names = [(host_texts[pair // len(device_texts)], device_texts[pair % len(device_texts)]) for pair in pairs.tolist()]
     known = columns["measured_us"] + columns["bridged_us"]
-    amounts = np.stack([columns["measured_us"], known, columns["modelled_us"]], axis=1)
+    amounts = np.stack([columns[name] for name in ("measured_us", "modelled_us", "standing_us", "implausible_us")], axis=1)
+    amounts = np.insert(amounts, 1, known, axis=1)
     return names, _Spans(device.astype(np.int64), columns["first_us"], columns["last_us"], amounts)
 
 

@@ -33,6 +33,8 @@ from footprint.storage import schema
 from footprint.storage.database import Store, table
 from footprint.storage.shard_key import ShardKey
 
+SENSOR_IN_DOUBT = "sensor-in-doubt"  # flag of rows
+
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
@@ -102,6 +104,20 @@ class ResultSet:
         """An impact of a row beside location-based emissions, in the unit of its column; None where a factor is missing."""
         return self.sums.impacts()[name][group.number] if self.sums is not None and group.number >= 0 else 0.0
 
+    def is_doubted(self, group: Group) -> bool:
+        """Whether energy of a row rests on a sensor that its witness disputes."""
+        if self.sums is None or group.number < 0:
+            return False
+        return any(self.sums.totals[group.number][name] for name in ("disputed_uj", "doubt_low_uj", "doubt_high_uj"))
+
+    def witnessed(self, group: Group) -> tuple[float, float]:
+        """Shares [1] of the IT energy of a row whose sensors a witness confirms and contradicts."""
+        if self.sums is None or group.number < 0:
+            return 0.0, 0.0
+        totals = self.sums.totals[group.number]
+        it_uj = max(totals["active_uj"] + totals["idle_uj"] + totals["host_uj"], 1)
+        return totals["confirmed_uj"] / it_uj, totals["disputed_uj"] / it_uj
+
     def energy_uj(self, group: Group) -> int:
         """Energy of a row [µJ]."""
         if self.sums is None or group.number < 0:
@@ -151,7 +167,10 @@ def open_result(
 
 @dataclass(frozen=True, slots=True)
 class BudgetedRow:
-    """A row with its uncertainty: budgets of energy [kWh] and emissions [g], allowance for gaps [1], known time [µs]."""
+    """A row with its uncertainty: budgets of energy [kWh] and emissions [g], allowance for gaps [1], known time [µs].
+
+    ``witnessed`` are the shares [1] of its IT energy whose sensors a witness confirms and contradicts.
+    """
 
     period: int
     names: Names
@@ -161,6 +180,7 @@ class BudgetedRow:
     gap: float
     known_us: int
     group: Group
+    witnessed: tuple[float, float] = (0.0, 0.0)
 
 
 def budgeted_rows(result: ResultSet, *, budgeted: bool = True) -> list[BudgetedRow]:
@@ -172,7 +192,11 @@ def budgeted_rows(result: ResultSet, *, budgeted: bool = True) -> list[BudgetedR
         if row is not None:
             energy, grams = result.budgets(group) if budgeted else (UncertaintyBudget(), UncertaintyBudget())
             _, known, expected = result.times(period, group)
-            rows.append(BudgetedRow(period, names, row, energy, grams, gap_allowance(known, expected), known, group))
+            rows.append(
+                BudgetedRow(
+                    period, names, row, energy, grams, gap_allowance(known, expected), known, group, result.witnessed(group)
+                )
+            )
     return rows
 
 
@@ -334,7 +358,8 @@ def _row(
         row["sci_g_per_request"] = sum(parts) / counted["requests"]
     row["coverage"] = min(read / expected, 1.0) if expected else None
     row["status"] = "provisional" if provisional else "final"
-    row["flags"] = "+".join(row_flags(result.declared, group.raised_flags, group.services, group.use_cases, group.hosts))
+    raised = group.raised_flags | ({SENSOR_IN_DOUBT} if result.is_doubted(group) else set())
+    row["flags"] = "+".join(row_flags(result.declared, raised, group.services, group.use_cases, group.hosts))
     return row
 
 

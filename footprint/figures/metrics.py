@@ -25,6 +25,9 @@ from footprint.figures.cell_table import AMOUNTS, Amounts, CellTable, combine_co
 from footprint.impact.calculation_basis import CalculationBasis
 from footprint.impact.uncertainty import UncertaintyBudget
 
+# Bounds of what witnesses allow, not chances: they add up over devices, and half of a bound is its standard uncertainty, so that
+# the interval U = 2u of a figure holds all of them whatever else it holds.
+SENSORS_IN_DOUBT = "sensors in doubt"
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
 _SQRT_3 = math.sqrt(3)
 
@@ -62,6 +65,7 @@ _PARAMETER_NAMES = (
     "primary",
     "price",
     "embodied_known",
+    "certified",
 )
 
 
@@ -73,6 +77,7 @@ def basis_parameters(basis: CalculationBasis) -> BasisParameters:
     whole_server = basis.component == "host"
     method = basis.method if basis.method in ("counter", "modelled") else "power"
     gain = assumption("gain_host_power" if whole_server else f"gain_{basis.component}_{method}")
+    gain_low, gain_high = (gain.u_low, gain.u_high) if basis.gain is None else around_reading(Estimate(*basis.gain))
     estimate = assumption("gain_estimate")
 
     def known(value: float | None) -> float:
@@ -91,8 +96,8 @@ def basis_parameters(basis: CalculationBasis) -> BasisParameters:
         uplift.value,
         uplift.u_low,
         uplift.u_high,
-        gain.u_low,
-        gain.u_high,
+        gain_low,
+        gain_high,
         estimate.u_low,
         estimate.u_high,
         known(basis.market),
@@ -102,6 +107,7 @@ def basis_parameters(basis: CalculationBasis) -> BasisParameters:
         known(basis.primary_mj_per_kwh),
         known(basis.price_eur_per_kwh),
         basis.embodied_known,
+        basis.is_certified,
     )
     causes = (
         f"pue {'assumed' if basis.pue_assumed else basis.site}",
@@ -113,12 +119,28 @@ def basis_parameters(basis: CalculationBasis) -> BasisParameters:
     return BasisParameters(tuple(float(number) for number in numbers), causes)
 
 
+def around_reading(gain: Estimate) -> tuple[float, float]:
+    """Standard uncertainties of a reading that is shown as it was read, though its gain is known: the gain off 1 widens its side.
+
+    References
+    ----------
+    JCGM 100:2008, F.2.4.5: an uncorrected bias is added to the expanded uncertainty.
+
+    Examples
+    --------
+    >>> around_reading(Estimate.exactly(1.04))
+    (0.0, 0.020000000000000018)
+    """
+    bias = gain.value - 1.0
+    return gain.u_low + max(-bias, 0.0) / COVERAGE_FACTOR, gain.u_high + max(bias, 0.0) / COVERAGE_FACTOR
+
+
 class GroupedMetrics:
     """Figures of groups of cells: ``order`` lists the cells group by group, ``starts`` the start of each group."""
 
     def __init__(self, table: CellTable, order: Ints, starts: Ints, *, apart: bool) -> None:
         self.groups = len(starts)
-        self._starts, self._apart = starts, apart
+        self._starts, self._order, self._apart = starts, order, apart
         self._table = table
         self._group = np.repeat(np.arange(self.groups), np.diff([*starts.tolist(), len(order)]))
         self._basis = table.basis[order]
@@ -158,6 +180,10 @@ class GroupedMetrics:
             self._names.setdefault(name, len(self._names))
         return np.array([self._names[name] for name in names], dtype=np.int64)[self._basis]
 
+    def _common(self, name: str) -> Ints:
+        """Number of a cause that all cells share."""
+        return np.full(len(self._group), self._names.setdefault(name, len(self._names)), dtype=np.int64)
+
     def _budgets(self) -> None:
         """Standard uncertainties of each group by cause, of energy and emissions, towards low and high."""
         self._names: dict[str, int] = {}
@@ -169,15 +195,18 @@ class GroupedMetrics:
         estimated = _divide(np.maximum(amounts["grade_c_uj"] - building_share, 0), UJ_PER_KWH)
         added_uj = np.maximum(amounts["grade_b_uj"] + amounts["grade_c_uj"] - facility, 0)
         added, pue = _divide(added_uj, UJ_PER_KWH), parameters["pue"]
+        doubt = [_divide(amounts[f"doubt_{side}_uj"], UJ_PER_KWH) / COVERAGE_FACTOR for side in ("low", "high")]
         everywhere, has_uplift = np.ones(len(host), dtype=bool), host & (added_uj > 0) & (parameters["uplift"] > 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             uplift_sensitivity = added * pue / (parameters["uplift"] - 1)
+        left = self._uncertified_share(host, added_uj)
         contributions: list[tuple[NDArray[np.bool_], Ints, Floats, Floats, Floats]] = [
             (everywhere, self._numbered(0), it_kwh, parameters["pue_low"], parameters["pue_high"]),
-            (~host, self._numbered(1), estimated * pue, parameters["estimate_low"], parameters["estimate_high"]),
-            (~host, self._numbered(2), (it_kwh - estimated) * pue, parameters["gain_low"], parameters["gain_high"]),
+            (~host, self._numbered(1), estimated * pue * left, parameters["estimate_low"], parameters["estimate_high"]),
+            (~host, self._numbered(2), (it_kwh - estimated) * pue * left, parameters["gain_low"], parameters["gain_high"]),
             (has_uplift, self._numbered(3), uplift_sensitivity, parameters["uplift_low"], parameters["uplift_high"]),
             (host, self._numbered(2), (it_kwh - added) * pue, parameters["gain_low"], parameters["gain_high"]),
+            (doubt[0] + doubt[1] > 0, self._common(SENSORS_IN_DOUBT), pue, *doubt),
         ]
         if self._apart:
             contributions.append(self._splits(host, pue))
@@ -196,6 +225,26 @@ class GroupedMetrics:
         grams = self._sum(np.where(has_factor, size * parameters["factor"], 0.0))
         unknown = self._sum((~has_factor & (self._whole != 0)).astype(np.float64)) > 0
         self.grams: list[float | None] = [None if u else g for g, u in zip(grams.tolist(), unknown.tolist(), strict=True)]
+
+    def _uncertified_share(self, host: NDArray[np.bool_], added_uj: Amounts) -> Floats:
+        """Share of each device's row whose sensor error counts in its group.
+
+        A certified uplift was measured with the same sensors: where it is added to their sum, what they read too much it adds too
+        little. The share is 1 where a group holds the device without the energy that the uplift adds.
+        """
+        certified = self._is["certified"] > 0
+        if not certified.any():
+            return np.ones(len(host))
+        codes, texts = self._table.codes("host")
+        key = self._group * len(texts) + codes[self._order]
+        keys = self.groups * len(texts)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            multiplied = np.where(certified & host & (added_uj > 0), added_uj / (self._is["uplift"] - 1), 0.0).astype(np.float64)
+        read = np.where(certified & ~host, self._it, 0).astype(np.float64)
+        covered, sensed = (np.bincount(key, weights=weights, minlength=keys) for weights in (multiplied, read))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(sensed > 0, np.clip(1 - covered / sensed, 0.0, 1.0), 1.0)
+        return np.where(certified & ~host, share[key], 1.0)
 
     def _splits(self, host: NDArray[np.bool_], pue: Floats) -> tuple[NDArray[np.bool_], Ints, Floats, Floats, Floats]:
         """Uncertainty of the division of energy over use cases, by service."""
@@ -223,9 +272,13 @@ class GroupedMetrics:
         return distinct, low, high
 
     def _scale(self, host: NDArray[np.bool_], added_uj: Ints) -> None:
-        """Energy added by an uplift errs with the sensors it multiplies; host energy errs with the split of the accelerators."""
-        sensed = self._sum(np.where(host, 0, self._it).astype(np.float64))
-        uplifted = self._sum(np.where(host, added_uj, 0).astype(np.float64))
+        """Energy added by an uplift errs with the sensors it multiplies; host energy errs with the split of the accelerators.
+
+        A certified uplift does not: it was measured with them.
+        """
+        certified = self._is["certified"] > 0
+        sensed = self._sum(np.where(host | certified, 0, self._it).astype(np.float64))
+        uplifted = self._sum(np.where(host & ~certified, added_uj, 0).astype(np.float64))
         accelerator = self._sum((self._of["active_uj"] + self._of["idle_uj"]).astype(np.float64))
         followed = self._sum(self._of["host_uj"].astype(np.float64))
         names = list(self._names)

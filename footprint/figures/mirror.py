@@ -36,7 +36,7 @@ from footprint.storage.database import Store, table
 from footprint.storage.figure_blocks import LAYOUTS, Layout, ShardTables, from_arrow
 from footprint.storage.figure_writer import DAY, MONTH, S_PER_DAY, day_extent, read_block
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 DAYS_A_MANIFEST = 31  # written between two manifests, so that a first run can be interrupted
 NOTICE = (
@@ -62,6 +62,11 @@ _BASIS_COLUMNS: dict[str, tuple[pa.DataType, str, int | None]] = {
     "uplift_low": (pa.float64(), "uplift", 1),
     "uplift_high": (pa.float64(), "uplift", 2),
     "uplift_assumed": (pa.bool_(), "uplift_assumed", None),
+    "certificate": (pa.string(), "certificate", None),
+    "replaced_uplift": (pa.float64(), "replaced_uplift", 0),
+    "gain": (pa.float64(), "gain", 0),
+    "gain_low": (pa.float64(), "gain", 1),
+    "gain_high": (pa.float64(), "gain", 2),
     "factor_g_per_kwh": (pa.float64(), "factor", 0),
     "factor_low_g_per_kwh": (pa.float64(), "factor", 1),
     "factor_high_g_per_kwh": (pa.float64(), "factor", 2),

@@ -89,10 +89,15 @@ def _towards_zero(low: float, value: float) -> float:
 
 
 def quality_letter(total: dict[str, int], energy_uj: int) -> str:
-    """Worst letter that, together with worse ones, covers more than a tenth of the energy."""
+    """Worst letter that, together with worse ones, covers more than a tenth of the energy.
+
+    Energy of a sensor that its witness disputes is no better than modelled.
+    """
+    if energy_uj <= 0 and total["doubt_high_uj"] > 0:
+        return "C"  # nothing is known but how much it may be
     if energy_uj <= 0:
         return "A"
-    assumed, modelled = total["grade_c_uj"], total["grade_b_uj"] + abs(total["modelled_uj"])
+    assumed, modelled = total["grade_c_uj"], total["grade_b_uj"] + abs(total["modelled_uj"]) + total["disputed_uj"]
     if assumed > QUALITY_SHARE * energy_uj:
         return "C"
     return "B" if assumed + modelled > QUALITY_SHARE * energy_uj else "A"

@@ -65,6 +65,7 @@ class StreamInfo:
     quantity: str
     grade: str
     model: str
+    source: str = ""
 
 
 @stored_as("Alias", "place device since_us")
@@ -167,7 +168,14 @@ class LedgerView:
             self._streams = {}
             for row in rows:
                 info = StreamInfo(
-                    row.id, names[row.host_id], names[row.device_id], row.component, row.quantity, row.grade, row.model
+                    row.id,
+                    names[row.host_id],
+                    names[row.device_id],
+                    row.component,
+                    row.quantity,
+                    row.grade,
+                    row.model,
+                    row.source,
                 )
                 self._streams.setdefault(info.host, []).append(info)
         return self._streams

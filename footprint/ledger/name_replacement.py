@@ -27,6 +27,7 @@ from footprint.core.limits import name_fault, personal_name_fault
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_S
 from footprint.ledger.archive_writer import EVENTS, add_head, canonical_json, chain_row, drop_replaced, to_tuples
+from footprint.ledger.certificates import CALIBRATION
 from footprint.ledger.object_store import ObjectStore, folder_name, link_name
 from footprint.ledger.parquet_segments import EVENT_SCHEMA, REQUEST_SCHEMA, pack_rows, unpack_rows
 from footprint.ledger.verifier import sha256_of
@@ -38,7 +39,8 @@ from footprint.storage.figure_writer import MONTH, day_extent, delete_blocks, in
 
 MARK = "replaces_name"  # key in Meta while a run is not finished: old and new name, and the reason
 _LOCKS = ("aggregate", "figures", "seal")
-_USE_CASE, _TEXT = REQUEST_SCHEMA.get_field_index("use_case"), EVENT_SCHEMA.get_field_index("text")
+_USE_CASE = REQUEST_SCHEMA.get_field_index("use_case")
+_KIND, _TEXT = EVENT_SCHEMA.get_field_index("kind"), EVENT_SCHEMA.get_field_index("text")
 _OTHER_NAMES = {name: REQUEST_SCHEMA.get_field_index(name) for name in ("model", "unit", "status", "replica")}
 _ROLES = ("host", "device", "service", "use_case", "model", "charter")  # columns of figures with numbers of names
 _TEXTS: dict[type[SQLModel], tuple[str, ...]] = {  # columns that may quote a name
@@ -176,7 +178,7 @@ def _rewrite_archive(
             raise NameNotReplaced(f"{part.file} is not what was sealed: it was not written again (`footprint ledger verify`)")
         rows = to_tuples(unpack_rows(raw))
         if part.source == EVENTS:
-            renamed = [(*row[:_TEXT], replace(row[_TEXT])) for row in rows]
+            renamed = [row if row[_KIND] == CALIBRATION else (*row[:_TEXT], replace(row[_TEXT])) for row in rows]
         else:
             roles |= {name for name, index in _OTHER_NAMES.items() if any(row[index] == old for row in rows)}
             renamed = [
@@ -441,7 +443,10 @@ class _Replacement:
 
     def _replace_texts(self, target: Table, columns: Iterable[str], replace: Callable[[str], str]) -> None:
         keys = list(target.primary_key.columns)
-        rows = self.connection.execute(select(*keys, *(target.c[name] for name in columns if name not in keys))).mappings().all()
+        statement = select(*keys, *(target.c[name] for name in columns if name not in keys))
+        if target is table(schema.Event):  # a certificate holds no name of a use case, and its words are keys
+            statement = statement.where(target.c.kind != CALIBRATION)
+        rows = self.connection.execute(statement).mappings().all()
         for row in rows:
             values = {name: replace(row[name]) for name in columns if row[name]}
             changed = {name: value for name, value in values.items() if value != row[name]}

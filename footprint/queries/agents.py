@@ -13,6 +13,7 @@ from footprint.core.units import US_PER_S
 from footprint.ledger.agent_status import AgentStatus, agent_statuses
 from footprint.ledger.refusals import IMPORT_SOURCE, refusal_rows
 from footprint.queries.agent_liveness import RETIRED, SILENT, HostLiveness, host_liveness
+from footprint.queries.sensor_quality import troubled_sensors
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -29,6 +30,7 @@ COLUMNS = (
     "clock_offset_s",
     "problems",
     "refused",
+    "sensors",
 )
 
 
@@ -43,8 +45,15 @@ def agent_rows(store: Store, config: Config, now_us: int) -> list[dict[str, Any]
     for row in refusal_rows(store):
         if row["source"] != IMPORT_SOURCE and row["source"]:
             refused.setdefault(row["source"], {})[row["reason"]] = row["count"]
+    sensors: dict[str, list[str]] = {}
+    for finding in troubled_sensors(store, now_us):
+        sensors.setdefault(finding.host, []).append(finding.words())
     hosts = sorted({*readings, *statuses, *declared, *tokens, *refused})
-    return [_row(host, host in declared, readings.get(host), statuses.get(host), refused.get(host, {})) for host in hosts]
+    return [
+        _row(host, host in declared, readings.get(host), statuses.get(host), refused.get(host, {}))
+        | {"sensors": "; ".join(sensors.get(host, ())) or None}
+        for host in hosts
+    ]
 
 
 def declared_hosts(config: Config, now_us: int) -> set[str]:

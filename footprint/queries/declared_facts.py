@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from footprint.config import Config
@@ -16,7 +17,9 @@ UNNAMED_HOSTS = "(hosts)"
 
 
 def declared_facts(config: Config, *, hosts: bool = True) -> list[dict[str, Any]]:
-    """Facts in the order of the configuration; the default site for undeclared hosts comes last.
+    """Facts in the order of the configuration, then certificates; the default site for undeclared hosts comes after the sites.
+
+    A certificate wins over the uplift of the configuration while it holds.
 
     Parameters
     ----------
@@ -55,6 +58,11 @@ def declared_facts(config: Config, *, hosts: bool = True) -> list[dict[str, Any]
             add_row("wue", site, site.wue_l_per_kwh, "L/kWh of IT")
     for host in config.hosts:
         add_row("uplift", host, host.uplift, "1", assumed=host.uplift_assumed)
+    for certificate in config.certificates:
+        if certificate.uplift is not None:
+            owner = SimpleNamespace(name=certificate.host, since_us=certificate.since_us, until_us=certificate.until_us)
+            evidence = f"calibrated with wall meter {certificate.serial}" if hosts else None
+            add_row("uplift", owner, certificate.uplift, "1", evidence=evidence)
     if hosts:
         return rows
     unnamed = [{**row, "of": UNNAMED_HOSTS} if row["fact"] == "uplift" else row for row in rows]

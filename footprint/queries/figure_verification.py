@@ -25,7 +25,9 @@ from footprint.storage.figure_blocks import DAYS, LAYOUTS, MONTHS, SLOTS, from_a
 from footprint.storage.figure_writer import MONTH, S_PER_DAY, SHARD, WITHOUT_SUMS, day_extent, digest_of_parts, without_dead
 from footprint.storage.shard_key import ShardKey
 
-_ADDED = ("_uj", "_ug", "divided", "requests", "tokens", "measured_us", "bridged_us", "modelled_us")  # ends of names of amounts
+# Ends of names of amounts that add up.
+_TIMES = ("measured_us", "bridged_us", "modelled_us", "standing_us", "implausible_us")
+_ADDED = ("_uj", "_ug", "divided", "requests", "tokens", *_TIMES)
 _NO_ROWS = StoredTexts({}, {}).tables({})
 
 

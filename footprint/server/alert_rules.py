@@ -1,4 +1,4 @@
-"""Alert rules: silent agents, failed jobs, late aggregation, exceeded objectives; drafted, released and late editions."""
+"""Alert rules: silent agents, sensors in doubt, expired certificates, failed and late jobs, objectives, and news of editions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from footprint.editions.release_calendar import calendar_of_store
 from footprint.editions.repository import PublishedEdition, edition_files, edition_folder, published_editions
 from footprint.editions.texts import long_period
 from footprint.i18n.formatting import format_local_time
+from footprint.ledger.certificates import certified_config
 from footprint.ledger.object_store import ObjectStore
-from footprint.queries.agent_liveness import SILENT, host_liveness
+from footprint.queries.agent_liveness import RETIRED, SILENT, host_liveness
 from footprint.queries.aggregation_lag import BEHIND_AFTER_S, waiting_since_us
 from footprint.queries.energy_balance import energy_balance
 from footprint.queries.objectives import EXCEEDED, objective_statuses
+from footprint.queries.sensor_quality import GONE, IN_DOUBT, LASTING_US, STANDS_STILL, sensor_findings
 from footprint.server.job_runs import ALERT_JOB, FAILED, latest_runs
 from footprint.server.notifications import Attachment
 from footprint.storage.database import Store
@@ -62,6 +64,74 @@ def silent_agents(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
                     ),
                 ),
             )
+
+
+_TROUBLES: dict[str, Pair] = {
+    IN_DOUBT: ("capteur en doute", "sensor in doubt"),
+    STANDS_STILL: ("capteur immobile", "sensor stands still"),
+    GONE: ("appareil disparu", "device gone"),
+}
+
+
+def troubled_devices(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Sensors that have been in doubt or stood still, and devices that have been gone, for more than a minute.
+
+    A sensor of a host that fell silent stays as its agent left it: nothing says that it is well.
+    """
+    for finding in sensor_findings(store, now_us):
+        words = _TROUBLES.get(finding.trouble)
+        if words is None or now_us - finding.since_us <= LASTING_US:
+            continue
+        since = format_instant(finding.since_us)
+        french, english = (format_local_time(since, config.timezone, language) for language in ("fr", "en"))
+        yield Alert(
+            f"{finding.trouble} {finding.host} {finding.device} {finding.source}",
+            finding.trouble,
+            (f"{finding.host} : {words[0]} ({finding.device})", f"{finding.host}: {words[1]} ({finding.device})"),
+            (
+                (
+                    f"{finding.words('fr')}, depuis le {french} ({config.timezone}). Une autre mesure de l’appareil compte à sa "
+                    "place s’il y en a une ; sinon l’intervalle s’élargit ou le temps manque, et la qualité le dit.\n"
+                    f"Sur {finding.host} : footprint-agent probe ; sur le serveur : footprint quality --doubted"
+                ),
+                (
+                    f"{finding.words()}, since {english} ({config.timezone}). Another sensor of the device counts in its place "
+                    "where there is one; else the interval widens or the time is missing, and quality says so.\n"
+                    f"On {finding.host}: footprint-agent probe; on the server: footprint quality --doubted"
+                ),
+            ),
+        )
+
+
+def expired_certificates(store: Store, config: Config, now_us: int) -> Iterator[Alert]:
+    """Hosts that still read, and whose last calibration on a wall meter has expired."""
+    certificates = certified_config(store, config).certificates
+    if not certificates:
+        return
+    in_service = {liveness.host for liveness in host_liveness(store, config, now_us) if liveness.state != RETIRED}
+    for host in sorted({certificate.host for certificate in certificates} & in_service):
+        last = max((c for c in certificates if c.host == host), key=lambda certificate: certificate.until_us)
+        if last.until_us > now_us:
+            continue
+        local_times = [format_local_time(format_instant(last.until_us), config.timezone, language) for language in ("fr", "en")]
+        yield Alert(
+            f"certificate-expired {host} {last.serial}",
+            "certificate-expired",
+            (f"{host} : certificat d’étalonnage expiré", f"{host}: calibration certificate expired"),
+            (
+                (
+                    f"Le certificat du compteur {last.serial} a expiré le {local_times[0]} ({config.timezone}). Le "
+                    "surcoût déclaré ou supposé "
+                    "vaut de nouveau, et l’intervalle s’élargit.\nPour étalonner de nouveau : footprint calibrate "
+                    f"{host} --meter FICHIER …"
+                ),
+                (
+                    f"The certificate of meter {last.serial} expired on {local_times[1]} ({config.timezone}). The "
+                    "declared or assumed uplift "
+                    f"holds again, and the interval is wider.\nTo calibrate again: footprint calibrate {host} --meter FILE …"
+                ),
+            ),
+        )
 
 
 def failed_jobs(store: Store, config: Config, now_us: int) -> Iterator[Alert]:

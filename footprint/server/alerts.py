@@ -15,11 +15,13 @@ from footprint.server.alert_rules import (
     AlertRule,
     drafted_editions,
     exceeded_objectives,
+    expired_certificates,
     failed_jobs,
     late_aggregation,
     late_releases,
     released_editions,
     silent_agents,
+    troubled_devices,
 )
 from footprint.server.notifications import Message, NotDelivered, send
 from footprint.storage import schema
@@ -30,9 +32,11 @@ ANNOUNCED, SETTLED = "announced", "settled"
 # A new kind of alert is one rule and one line here.
 ALERT_RULES: tuple[AlertRule, ...] = (
     silent_agents,
+    troubled_devices,
     failed_jobs,
     late_aggregation,
     exceeded_objectives,
+    expired_certificates,
     drafted_editions,
     released_editions,
     late_releases,
@@ -64,9 +68,13 @@ def dispatch(store: Store, config: Config, now_us: int) -> str:
 
 _SETTLED_TEXTS = {
     "silent-agent": ("relevés à nouveau", "readings again"),
+    "sensor-in-doubt": ("n’est plus en doute", "is no longer in doubt"),
+    "sensor-stands-still": ("n’est plus immobile", "no longer stands still"),
+    "device-gone": ("est de retour", "is back"),
     "job-failed": ("réussit à nouveau", "succeeds again"),
     "aggregation-behind": ("a rattrapé son retard", "has caught up"),
     "release-missed": ("a paru", "has been released"),
+    "certificate-expired": ("étalonné de nouveau", "calibrated again"),
 }
 
 

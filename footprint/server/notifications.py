@@ -45,7 +45,9 @@ class Attachment:
 class Message:
     """Message about one event, in plain text."""
 
-    event: str  # silent-agent, job-failed, aggregation-behind, draft, published, release-missed
+    # silent-agent, sensor-in-doubt, sensor-stands-still, device-gone, job-failed, aggregation-behind, draft, published,
+    # release-missed
+    event: str
     subject: str
     text: str
     at: str  # RFC 3339

@@ -16,21 +16,25 @@ import numpy as np
 import pyarrow as pa
 
 from footprint.attribution.array_types import Ints
-from footprint.attribution.row_columns import AMOUNTS
+from footprint.attribution.row_columns import AMOUNTS, DOUBT_COLUMNS
 from footprint.core.records import COUNT_COLUMNS
 
-FORMAT = 1
+FORMAT, FIRST_FORMAT = 2, 1
 _HEADER_BYTES = 9  # format, then the size of the unpacked batch
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Columns of a part: the instant [s] at which a row's slot, day or month starts, name numbers, then integer amounts."""
+    """Columns of a part: the instant [s] at which a row's slot, day or month starts, name numbers, then integer amounts.
+
+    ``added`` are the amounts that parts of the first format lack: their rows have 0.
+    """
 
     names: tuple[str, ...]
     amounts: tuple[str, ...]
     nullable: tuple[str, ...] = ()
     bases: bool = False
+    added: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -40,15 +44,27 @@ class Layout:
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema."""
+        return self.schema_of(FORMAT)
+
+    def schema_of(self, version: int) -> pa.Schema:
+        """The Arrow schema of a format."""
+        amounts = [name for name in self.amounts if version > FIRST_FORMAT or name not in self.added]
         fields = [pa.field("start_s", pa.int64(), nullable=False)]
         fields += [pa.field(name, pa.int32(), nullable=False) for name in self.keys[1:]]
-        fields += [pa.field(name, pa.int64(), nullable=name in self.nullable) for name in self.amounts]
+        fields += [pa.field(name, pa.int64(), nullable=name in self.nullable) for name in amounts]
         return pa.schema(fields)
 
 
 # ``divided`` counts the slots with energy that a model divided.
-ENERGY = Layout(("host", "device", "service", "use_case", "model", "charter"), (*AMOUNTS, "divided"), bases=True)
-COVERAGE = Layout(("host", "device"), ("first_us", "last_us", "measured_us", "bridged_us", "modelled_us", "energy_uj"))
+ENERGY = Layout(
+    ("host", "device", "service", "use_case", "model", "charter"), (*AMOUNTS, "divided"), bases=True, added=DOUBT_COLUMNS
+)
+_REFUSED_TIMES = ("standing_us", "implausible_us")
+COVERAGE = Layout(
+    ("host", "device"),
+    ("first_us", "last_us", "measured_us", "bridged_us", "modelled_us", "energy_uj", *_REFUSED_TIMES),
+    added=_REFUSED_TIMES,
+)
 COUNTS = Layout(("service", "use_case", "model", "charter"), COUNT_COLUMNS, nullable=COUNT_COLUMNS[1:])
 PROFILE = Layout(("host", "service"), ("energy_uj",))  # energy of every slot, without use cases
 LAYOUTS = {"energy": ENERGY, "coverage": COVERAGE, "counts": COUNTS}
@@ -80,23 +96,29 @@ def pack(columns: pa.Table, layout: Layout) -> bytes:
 
 
 def unpack(content: bytes, layout: Layout) -> pa.Table:
-    """Table of a part.
+    """Table of a part, of this format or the first one.
 
     Raises
     ------
     ValueError
         If the bytes are of another format, or damaged.
     """
-    if content[0] != FORMAT:
-        raise ValueError(f"figures of format {content[0]}; this program knows {FORMAT}")
+    if content[0] not in (FIRST_FORMAT, FORMAT):
+        raise ValueError(f"figures of format {content[0]}; this program knows {FIRST_FORMAT} and {FORMAT}")
     size = int.from_bytes(content[1:_HEADER_BYTES], "little")
     try:
         plain = pa.decompress(memoryview(content)[_HEADER_BYTES:], decompressed_size=size, codec="zstd")
-        batch = pa.ipc.read_record_batch(plain, layout.schema)
+        batch = pa.ipc.read_record_batch(plain, layout.schema_of(content[0]))
         batch.validate(full=True)
     except (pa.ArrowException, OSError) as bad:
         raise ValueError(f"a damaged block of figures: {bad}") from None
-    return pa.Table.from_batches([batch])
+    rows = pa.Table.from_batches([batch])
+    if content[0] == FORMAT or not layout.added:
+        return rows
+    zeros = pa.array(np.zeros(len(rows), dtype=np.int64))
+    for name in layout.added:
+        rows = rows.append_column(name, zeros)
+    return rows.select(layout.schema.names).cast(layout.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +143,9 @@ class ShardTables:
                 continue
             order = np.lexsort([columns[key] for key in reversed(layout.keys)])
             canonical.update(name.encode())
-            for column in layout.schema.names:
+            # Added amounts of 0 change no digest: figures of the first format keep theirs.
+            without = {column for column in layout.added if not columns[column].any()}
+            for column in (column for column in layout.schema.names if column not in without):
                 canonical.update(np.ascontiguousarray(columns[column][order].astype("<i8")).tobytes())
         return canonical.hexdigest()
 

@@ -106,7 +106,7 @@ def _convert_day(store: Store, connection: Connection, day: int) -> None:
 
 
 def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[str, Ints]:
-    amounts = [column for column in layout.amounts if column != "divided"]
+    amounts = [column for column in layout.amounts if column != "divided" and column not in layout.added]
     selected = ["slot", *(f"{key}_id" for key in layout.keys[1:]), *(f"COALESCE({column}, -1)" for column in amounts)]
     rows = connection.exec_driver_sql(
         f"SELECT {', '.join(selected)} FROM {_ROWS[name]} "
@@ -115,6 +115,7 @@ def _read(connection: Connection, name: str, layout: Layout, day: int) -> dict[s
     names = [*layout.keys, *amounts]
     table = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, len(names))
     read = {column: np.ascontiguousarray(table[:, index]) for index, column in enumerate(names)}
+    read |= {column: np.zeros(len(table), dtype=np.int64) for column in layout.added}
     if layout is ENERGY:
         read["divided"] = ((read["modelled_uj"] != 0) | (read["spread_b_uj"] != 0)).astype(np.int64)
     return read

@@ -13,6 +13,8 @@ REASONS = {
     "footprint/attribution/step/": "grids and tolerances of the numerical search, calibrated as docs/explanation/method.md describes",
     "footprint/aggregation/step_fits.py": "share of a day's requests that name their host, from which on hosts are fitted apart",
     "footprint/attribution/wall_to_parts.py": "the 2.5 and 97.5 % quantiles of a 95 % interval; a guard of a window's length",
+    "footprint/attribution/wall_calibration.py": "conditions under which a calibration is refused, stated beside them; quantiles of load",
+    "footprint/aggregation/calibration.py": "quantiles of a range of load",
     "footprint/attribution/idle.py": "tolerances of the idle search, stated beside them",
     "footprint/ledger/intensity_series.py": "retry delays and timeouts of a client",
     "footprint/ledger/sources/watttime.py": "the international pound, a definition",

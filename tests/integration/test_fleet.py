@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from tests.simulation.fleet_host import MachineRun
 from tests.simulation.fleet_ledger import MachineFigures, expectation_problems, law_problems, message_problems
 from tests.simulation.fleet_machine import US, Machine, known_failures, load_machine, machine_names
+from tests.simulation.fleet_messages import probe_machine, unnamed_devices, untrue_claims
 from tests.simulation.fleet_report import run_fleet
 
 # While the collectors change from hour to hour, a machine that is mended does not stop others; before a release it does.
@@ -50,6 +52,20 @@ def test_figures_are_as_near_to_the_truth_as_the_sensors_allow(fleet: Fleet, nam
 def test_the_agent_says_only_what_it_saw(fleet: Fleet, name: str) -> None:
     machine, run, _ = fleet[name]
     assert message_problems(machine, run.messages) == []
+
+
+@pytest.mark.parametrize("name", marked("probe"))
+def test_the_probe_says_only_what_is_so_and_names_every_device(name: str, tmp_path: Path) -> None:
+    machine = load_machine(name)
+    lines = probe_machine(machine, tmp_path / name)
+    assert untrue_claims(machine, lines) == []
+    assert unnamed_devices(machine, lines) == []
+
+
+@pytest.mark.parametrize("name", marked("messages"))
+def test_a_running_agent_claims_only_what_is_so(fleet: Fleet, name: str) -> None:
+    machine, run, _ = fleet[name]
+    assert untrue_claims(machine, run.messages) == []
 
 
 @pytest.mark.parametrize("name", machine_names())

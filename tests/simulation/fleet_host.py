@@ -35,11 +35,12 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class MachineRun:
-    """What an agent left behind: its lines, and all that it said."""
+    """What an agent left behind: its lines, all that it said, and what its probe says, if it was asked."""
 
     host: str
     lines: list[bytes] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    probed: list[str] = field(default_factory=list)
 
 
 class SimulatedReader:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -57,11 +57,16 @@ class MachineFigures:
     ever: dict[str, set[str]] = field(default_factory=dict)  # every verdict of a device
     rejects: list[str] = field(default_factory=list)
 
+    @staticmethod
+    def matches(device: str, pattern: str) -> bool:
+        """Whether a device is of a pattern: its name, names joined by ``+``, or with ``*``."""
+        return any(fnmatchcase(device, name.strip()) for name in pattern.split("+"))
+
     def of(self, pattern: str) -> DeviceFigure | None:
         """Figure of a device, of several joined by ``+`` or a pattern, or of the whole machine; None if there is none."""
         if pattern == WHOLE:
             return self.whole
-        parts = [figure for name, figure in self.devices.items() if _matches(name, pattern)]
+        parts = [figure for name, figure in self.devices.items() if self.matches(name, pattern)]
         if not parts:
             return None
         coverages = [part.coverage for part in parts if part.coverage is not None]
@@ -76,10 +81,6 @@ class MachineFigures:
         )
 
 
-def _matches(device: str, pattern: str) -> bool:
-    return any(fnmatchcase(device, name.strip()) for name in pattern.split("+"))
-
-
 def _config(folder: Path, hosts: Iterable[str]) -> Config:
     """Declared hosts without losses outside of their sensors, so that only the sensors make a difference."""
     blocks = "".join(f'[[host]]\nname = "{host}"\nsite = "here"\nuplift = [1, 1, 1]\n' for host in hosts)
@@ -88,8 +89,13 @@ def _config(folder: Path, hosts: Iterable[str]) -> Config:
     return parse_config(text, environ={})
 
 
-def figures_of(runs: Iterable[MachineRun], machines: Iterable[Machine], folder: Path) -> dict[str, MachineFigures]:
-    """Ship the lines of many machines to one ledger, aggregate once, and query the figures of each."""
+Import = Callable[[Store, int], None]
+
+
+def figures_of(
+    runs: Iterable[MachineRun], machines: Iterable[Machine], folder: Path, imports: Iterable[Import] = ()
+) -> dict[str, MachineFigures]:
+    """Ship the lines of many machines to one ledger, import others, aggregate once, and query the figures of each."""
     seconds = {machine.name: machine.seconds for machine in machines}
     config = _config(folder, seconds)
     store = Store(config.store_url)
@@ -100,6 +106,8 @@ def figures_of(runs: Iterable[MachineRun], machines: Iterable[Machine], folder: 
         if run.lines:
             answer = service.accept(run.host, run.lines, now_us)
             results[run.host].rejects = [f"{reject.column}: {reject.reason}" for reject in answer.rejects]
+    for import_into in imports:
+        import_into(store, now_us)
     aggregate(store, config, load_factor_book(store), now_us)
     for length in set(seconds.values()):
         by_device, by_host = (
@@ -194,7 +202,7 @@ def law_problems(machine: Machine, figures: MachineFigures) -> list[str]:
         problems += [
             f"no such device: {describe(figure, 0.0)}"
             for name, figure in figures.devices.items()
-            if figure.energy_j > SLACK_J and figure.quality != "C" and not any(_matches(name, p) for p in machine.truth_j)
+            if figure.energy_j > SLACK_J and figure.quality != "C" and not any(figures.matches(name, p) for p in machine.truth_j)
         ]
     problems += [f"refused by the server: {reject}" for reject in figures.rejects]
     return [problem for problem in problems if problem]

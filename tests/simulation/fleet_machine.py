@@ -19,6 +19,16 @@ from typing import Any
 
 FLEET = Path(__file__).resolve().parents[1] / "fixtures" / "fleet"
 KNOWN_FAILURES = FLEET / "known_failures.toml"
+FAILURE_KINDS = (
+    "law",
+    "expect",
+    "messages",
+    "probe",
+    "generated-agent",
+    "generated-file",
+    "generated-prometheus",
+    "generated-honest",
+)
 US = 1_000_000
 DEFAULT_SECONDS = 900  # one slot of figures
 ABSENT, UNREADABLE, DENIED, LINK = "!absent", "!unreadable", "!denied", "->"
@@ -56,7 +66,9 @@ class Thing:
             self._busy_before.append(self._busy_before[-1] + self._load(second))
 
     def energy_uj(self, at_s: float) -> int:
-        """Energy from the start to an instant [µJ]."""
+        """Energy from the start to an instant [µJ]; before the start it drew what it draws in the first second."""
+        if at_s < 0:
+            return round(self.powers_uw[0] * at_s)
         whole = min(max(int(at_s), 0), len(self.powers_uw))
         part = at_s - whole
         power_uw = self.powers_uw[min(whole, len(self.powers_uw) - 1)]
@@ -115,15 +127,15 @@ class Signal:
 
     def raw(self, at_s: float) -> int | float:
         """Value without constants, holes and errors."""
-        at_s = max(at_s - self._lag_s, 0.0)
+        at_s -= self._lag_s
         if not self.is_counter:
-            value = self._instant(at_s)
+            value = self._instant(max(at_s, 0.0))
         else:
-            since_s = max([0.0, *(reset for reset in self._resets if reset <= at_s)])
+            since_s = max([min(at_s, 0.0), *(reset for reset in self._resets if reset <= at_s)])
             edges = sorted(
                 {since_s, at_s, *(float(edge) for line in self._changes for edge in line[:2] if since_s < edge < at_s)}
             )
-            value = (0 if since_s else self._start) + sum(self._between(low, high) for low, high in pairwise(edges))
+            value = (0 if since_s > 0 else self._start) + sum(self._between(low, high) for low, high in pairwise(edges))
             if self._wrap:
                 value %= self._wrap
         value = round(value / self._quantum) * self._quantum if self._quantum > 1 else value
@@ -260,6 +272,6 @@ def machine_names() -> list[str]:
 
 
 def known_failures() -> dict[str, dict[str, str]]:
-    """Machines that fail today, by kind of test, each with what is wrong and the item of the issue that mends it."""
+    """What fails today, by kind of test, each with what is wrong and the item of the issue that mends it."""
     table: dict[str, dict[str, str]] = tomllib.loads(KNOWN_FAILURES.read_text(encoding="utf-8"))
-    return {kind: table.get(kind, {}) for kind in ("law", "expect", "messages")}
+    return {kind: table.get(kind, {}) for kind in FAILURE_KINDS}

@@ -22,6 +22,11 @@ def _code(name: str) -> int:
     return int(getattr(pynvml, f"NVML_ERROR_{name}"))
 
 
+def _error_string(result: int) -> bytes:
+    """Text of an error; a function, because the binding sets the type of its result."""
+    return str(pynvml.NVMLError._errcode_to_string.get(result, "unknown error")).encode()
+
+
 class FleetNvml:
     """Stands for the shared library: methods have the names and the arguments of its functions."""
 
@@ -31,6 +36,7 @@ class FleetNvml:
         self._driver = machine.table.get("nvml_driver", [])  # [[from_s, to_s]] without a driver
         self._count = machine.table.get("nvml_count", len(self._boards))
         self.at_s = 0.0
+        self.nvmlErrorString = _error_string
 
     def _driver_is_gone(self) -> bool:
         return any(low <= self.at_s < high for low, high in self._driver)
@@ -73,9 +79,6 @@ class FleetNvml:
 
     def nvmlShutdown(self) -> int:  # noqa: N802
         return 0
-
-    def nvmlErrorString(self, result: int) -> bytes:  # noqa: N802
-        return pynvml.NVMLError._errcode_to_string.get(result, "unknown error").encode()
 
     def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
         count._obj.value = int(step_at(self._count, self.at_s))

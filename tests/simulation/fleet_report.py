@@ -16,6 +16,7 @@ from textwrap import shorten
 from tests.simulation.fleet_host import MachineRun, run_machine
 from tests.simulation.fleet_ledger import MachineFigures, expectation_problems, figures_of, law_problems, message_problems
 from tests.simulation.fleet_machine import KNOWN_FAILURES, Machine, known_failures, load_machine, machine_names
+from tests.simulation.fleet_messages import probe_machine, unnamed_devices, untrue_claims
 
 MEMORY = Path("/dev/shm")  # every record is synchronised to its file; there it costs nothing
 MAX_REASON = 220  # characters
@@ -36,7 +37,11 @@ def problems_by_kind(machine: Machine, run: MachineRun, figures: MachineFigures)
     return {
         "law": law_problems(machine, figures),
         "expect": expectation_problems(machine, figures),
-        "messages": message_problems(machine, run.messages),
+        "messages": [*message_problems(machine, run.messages), *untrue_claims(machine, run.messages)],
+        "probe": [
+            *untrue_claims(machine, run.probed),
+            *(f"not named: {device}" for device in unnamed_devices(machine, run.probed)),
+        ],
     }
 
 
@@ -46,11 +51,15 @@ def main(arguments: Sequence[str]) -> None:
     names = [name for name in arguments if not name.startswith("--")] or machine_names()
     with tempfile.TemporaryDirectory() as folder:
         fleet = run_fleet([load_machine(name) for name in names], Path(folder))
+        for name, (machine, run, _) in fleet.items():
+            run.probed = probe_machine(machine, Path(folder) / name)
     lines = [HEAD] if is_written else []
     for kind, reasons in known_failures().items():
         lines += ["", f"[{kind}]"]
+        if kind.startswith("generated") and is_written:
+            lines += [f"{json.dumps(name)} = {json.dumps(reason, ensure_ascii=False)}" for name, reason in reasons.items()]
         for name, results in fleet.items():
-            problems = "; ".join(problems_by_kind(*results)[kind])
+            problems = "; ".join(problems_by_kind(*results).get(kind, []))
             if problems and is_written:
                 problems = reasons.get(name) or shorten(problems, MAX_REASON, placeholder=" …")
             if problems:

@@ -11,10 +11,11 @@ from collectors.config import AgentConfig
 from collectors.process_groups import ProcessGroups
 from collectors.sensor_set import SensorSet
 from collectors.spool import Spool
-from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, from_line
+from footprint.core.records import ActivityReading, ContextReading, EnergyReading, Record, from_line, grade_of
 
 S = 1_000_000
 WALL_US = 1_790_000_000 * S  # wall clock at time 0 of the simulated clock
+_GRADES = ("counter", "power", "modelled", "witness", "estimate")  # the best first
 
 
 def make_agent(folder: Path, *collector_types: type[Collector], **options: object) -> Agent:
@@ -57,13 +58,22 @@ def readings_by_epoch(records: list[EnergyReading]) -> dict[tuple[str, str, str]
     return dict(grouped)
 
 
-def used_uj(records: list[EnergyReading], device: str) -> int:
-    """Energy of a device [µJ]: the sum of the differences within epochs, as in the ledger."""
-    return sum(group[-1].energy_uj - group[0].energy_uj for key, group in readings_by_epoch(records).items() if key[0] == device)
+def counted(records: list[EnergyReading]) -> list[EnergyReading]:
+    """Records of the best source of each device: the others are its witnesses."""
+    best: dict[str, tuple[int, str]] = {}
+    for record in records:
+        rank = _GRADES.index(grade_of(record.source, counter=True)), record.source
+        best[record.device] = min(best.get(record.device, rank), rank)
+    return [record for record in records if record.source == best[record.device][1]]
+
+
+def used_uj(records: list[EnergyReading], device: str, source: str = "") -> int:
+    """Energy of a device [µJ] by a source, by default its best: the sum of the differences within epochs, as in the ledger."""
+    chosen = [record for record in records if record.source == source] if source else counted(records)
+    return sum(group[-1].energy_uj - group[0].energy_uj for key, group in readings_by_epoch(chosen).items() if key[0] == device)
 
 
 def covered_us(records: list[EnergyReading], device: str) -> int:
-    """Covered time of a device [µs]."""
-    return sum(
-        group[-1].covered_us - group[0].covered_us for key, group in readings_by_epoch(records).items() if key[0] == device
-    )
+    """Covered time of a device [µs] by its best source."""
+    groups = readings_by_epoch(counted(records)).items()
+    return sum(group[-1].covered_us - group[0].covered_us for key, group in groups if key[0] == device)

@@ -60,7 +60,11 @@ def write_old_store(url: str, facts: Config, seed: int, days: int = 20, hosts: I
     luck, slot_us = random.Random(seed), slot_length_us(facts.timezone)
     within: Shards = {}
     for day in range(FIRST_DAY, FIRST_DAY + days):
-        within |= {(ShardKey("host", host), day): host_tables(facts, host, day, luck) for host in hosts if luck.random() < 0.9}
+        within |= {
+            (ShardKey("host", host), day): _without_added(host_tables(facts, host, day, luck))
+            for host in hosts
+            if luck.random() < 0.9
+        }
         within |= {
             (ShardKey("service", name), day): service_tables(facts, name, day, luck)
             if luck.random() < 0.9
@@ -74,6 +78,14 @@ def write_old_store(url: str, facts: Config, seed: int, days: int = 20, hosts: I
         _insert_old(connection, within, windows)
     engine.dispose()
     return {key: _with_windows(key, tables, windows, slot_us) for key, tables in within.items()}
+
+
+def _without_added(tables: ShardTables) -> ShardTables:
+    """Tables whose amounts that the old schema lacks are 0."""
+    for name, columns in tables.tables.items():
+        for column in LAYOUTS[name].added:
+            columns[column][:] = 0
+    return tables
 
 
 def _with_windows(shard: tuple[ShardKey, int], tables: ShardTables, windows: list[Window], slot_us: int) -> ShardTables:
@@ -136,7 +148,7 @@ def _old_rows(
             row["basis_id"] = bases[tables.bases[columns["basis"][index]]]
         for name in LAYOUTS[layout].amounts:
             value = int(columns[name][index])
-            if name != "divided":
+            if name != "divided" and name not in LAYOUTS[layout].added:
                 row[name] = None if value < 0 and name in LAYOUTS[layout].nullable else value
         yield row
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
 from footprint.core.units import UG_PER_G, UJ_PER_KWH
 from footprint.figures.cell_table import AMOUNTS, CellKey
+from footprint.figures.metrics import SENSORS_IN_DOUBT
 from footprint.figures.row_metrics import IMPACTS, added_by_uplift, figures_from_sums, gap_allowance
 from footprint.impact.operational import operational_g
 from footprint.impact.uncertainty import UncertaintyBudget
 
 Cell = tuple[CellKey, list[int]]
+
+
+class _Halves(NamedTuple):
+    """Standard uncertainties towards low and high."""
+
+    u_low: float
+    u_high: float
+
+
 _INDEX = {name: index for index, name in enumerate(AMOUNTS)}
 _PARTS = ("active_uj", "idle_uj", "host_uj", "facility_uj")
 
@@ -81,8 +91,8 @@ def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[UncertaintyBudget, U
             grams = None
         intensity = factor.value if factor else 0.0
         for cause, sensitivity_kwh, bounds in _causes(key, amounts_by_name, apart=apart):
-            energy.add(cause, sensitivity_kwh, bounds)
-            emitted.add(cause, sensitivity_kwh * intensity, bounds)
+            energy.add(cause, sensitivity_kwh, bounds)  # type: ignore[arg-type]
+            emitted.add(cause, sensitivity_kwh * intensity, bounds)  # type: ignore[arg-type]
         it_uj = amounts_by_name["active_uj"] + amounts_by_name["idle_uj"] + amounts_by_name["host_uj"]
         accelerator += amounts_by_name["active_uj"] + amounts_by_name["idle_uj"]
         followed += amounts_by_name["host_uj"]
@@ -103,11 +113,13 @@ def budgets(cells: Sequence[Cell], *, apart: bool) -> tuple[UncertaintyBudget, U
     return energy, emitted, grams
 
 
-def _causes(key: CellKey, of: dict[str, int], *, apart: bool) -> Iterable[tuple[str, float, Estimate]]:
+def _causes(key: CellKey, of: dict[str, int], *, apart: bool) -> Iterable[tuple[str, float, Estimate | _Halves]]:
     """(cause, sensitivity [kWh per unit of the cause], bounds) of one cell."""
     basis = key.basis
     it_kwh = (of["active_uj"] + of["idle_uj"] + of["host_uj"]) / UJ_PER_KWH
     pue = Estimate(*basis.pue)
+    if of["doubt_low_uj"] or of["doubt_high_uj"]:
+        yield SENSORS_IN_DOUBT, pue.value, _Halves(*(of[f"doubt_{side}_uj"] / UJ_PER_KWH / 2 for side in ("low", "high")))
     yield (f"pue {'assumed' if basis.pue_assumed else basis.site}"), it_kwh, pue
     if basis.component == "host":
         added = added_by_uplift(of) / UJ_PER_KWH

@@ -90,7 +90,7 @@ def host_tables(facts: Config, host: str, day: int, luck: random.Random, largest
             for use_case, model, charter in luck.sample(USES, luck.randrange(1, 3)):
                 amounts = [luck.randrange(largest) for _ in range(4)]
                 amounts += [luck.randrange(-(10**9), 10**9), luck.choice([0, 10**8, -(10**8)]), luck.choice([0, 10**9])]
-                amounts += [luck.randrange(10**12) for _ in range(3)]
+                amounts += [luck.randrange(10**12) for _ in range(len(AMOUNTS) - 7)]
                 row = (slot, host, device, service, use_case, model, charter, *amounts, int(bool(amounts[5] or amounts[6])))
                 for column, value in zip(energy, row, strict=True):
                     energy[column].append(value)
@@ -98,7 +98,7 @@ def host_tables(facts: Config, host: str, day: int, luck: random.Random, largest
                 read_uj += sum(amounts[:3])
             begin = slot * 1_000_000 + luck.randrange(slot_s) * 400_000
             read = luck.randrange(100_000_000)
-            times = (begin, begin + read + 100_000_000, read, 50_000_000, 7, read_uj)
+            times = (begin, begin + read + 100_000_000, read, 50_000_000, 7, read_uj, 11, 13)
             for column, value in zip(coverage, (slot, host, device, *times), strict=True):
                 coverage[column].append(value)
     return build_shard_tables({"energy": energy, "coverage": coverage}, {"energy": lines})

@@ -29,7 +29,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section:
     sites = [_row(registry, site, seconds) for site, seconds in sorted(data.coverage.sites.items()) if seconds.expected]
     columns = (Column(tr("site", "site")), *(Column(label, "value") for _, _, label in PARTS))
     blocks = [Chart("coverage", Shares(parts), _alternative(registry, ids))] if parts else []
-    sentences = _sentences(data, ids)
+    sentences = (*_sentences(data, ids), *_witness_sentence(data, registry))
     return Section(
         "coverage",
         EMPTY_TEXT,
@@ -128,6 +128,44 @@ def _sentences(data: EditionData, ids: dict[str, str]) -> tuple[Sentence, ...]:
         f"Longest gap: {hours} hours from {day.en} on, {gap.host} ({gap.device}).",
     )
     return (*sentences, Sentence(text))
+
+
+def _witness_sentence(data: EditionData, registry: FigureRegistry) -> tuple[Sentence, ...]:
+    """How much energy rests on sensors that a witness confirms, contradicts, or that have none; nothing where none spoke."""
+    confirmed, disputed = data.current.witnessed
+    if not confirmed and not disputed:
+        return ()
+    shares = (
+        ("confirmed_share", tr("Énergie de capteurs confirmés", "Energy of confirmed sensors"), confirmed),
+        ("disputed_share", tr("Énergie de capteurs contredits", "Energy of contradicted sensors"), disputed),
+        (
+            "unwitnessed_share",
+            tr("Énergie de capteurs sans témoin", "Energy of sensors without a witness"),
+            max(1 - confirmed - disputed, 0.0),
+        ),
+    )
+    ids = [
+        registry.add_figure(
+            f"{name}|",
+            Figure(
+                id="",
+                indicator=name,
+                label=label,
+                kind="share",
+                unit="1",
+                period=str(data.period),
+                value=share,
+                formula="IT energy of these sensors / IT energy",
+            ),
+        )
+        for name, label, share in shares
+    ]
+    text = tr(
+        "Un témoin indépendant confirme les capteurs de {confirmed} de l’énergie et contredit ceux de {disputed} ; {other} n’a pas de témoin.",
+        "An independent witness confirms the sensors of {confirmed} of the energy and contradicts those of {disputed}; {other} has none.",
+    )
+    refs = {name: Ref(identity, "value") for name, identity in zip(("confirmed", "disputed", "other"), ids, strict=True)}
+    return (Sentence(text, refs, tuple(ids)),)
 
 
 def _alternative(registry: FigureRegistry, ids: dict[str, str]) -> Text:

@@ -111,6 +111,10 @@ def _flag_limits(data: EditionData) -> list[Sentence]:
             "À vide : la puissance au repos de certains services n’a pas pu être apprise ; tout y compte comme actif.",
             "Idle: the idle power of some services could not be learnt; all of it counts as active.",
         ),
+        "sensor-in-doubt": tr(
+            "Capteurs : une partie de l’énergie repose sur des capteurs que leur témoin contredit ; l’intervalle tient compte des deux.",
+            "Sensors: some energy rests on sensors that their witness contradicts; the interval holds both.",
+        ),
         "split-by-declared-weights": tr(
             "Répartition : certains services sont répartis par des poids déclarés, non par leurs propres mesures.",
             "Split: some services are divided by declared weights, not by their own measurements.",

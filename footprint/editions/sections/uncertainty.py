@@ -22,7 +22,9 @@ from footprint.editions.edition_data import EditionData
 from footprint.editions.figure_registry import FigureRegistry
 from footprint.editions.indicators import ENERGY, LOCATION, Measure
 from footprint.editions.sections.building_blocks import source_line
+from footprint.editions.sections.calibration import calibration_sentences
 from footprint.editions.texts import EMPTY_TEXT, tr
+from footprint.figures.metrics import SENSORS_IN_DOUBT
 
 MAX_SWINGS = 6
 Cause = tuple[str, float, float]  # name in the budget, half-widths towards low and high in the figure's unit
@@ -93,6 +95,7 @@ def section(data: EditionData, registry: FigureRegistry) -> Section | None:
             Chart("uncertainty", Tornado(unit, centre, swings), _alternative(causes)),
             Paragraphs(
                 (
+                    *calibration_sentences(data, registry),
                     Sentence(
                         tr(
                             "Non chiffrés : le choix du périmètre, et ce que les capteurs d’un même modèle auraient tous de faux au-delà de leur "
@@ -125,6 +128,8 @@ def cause_text(cause: str) -> Text:  # noqa: PLR0911 - one line a kind of cause
     kind, _, rest = cause.partition(" ")
     if cause == "gaps":
         return tr("Temps non relevé", "Time not read")
+    if cause == SENSORS_IN_DOUBT:
+        return tr("Capteurs que leur témoin contredit", "Sensors that their witness contradicts")
     if kind == "pue":
         return tr("PUE supposé", "Assumed PUE") if rest == "assumed" else tr(f"PUE de {rest}", f"PUE of {rest}")
     if kind == "uplift":

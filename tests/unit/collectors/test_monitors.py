@@ -1,19 +1,21 @@
 """Sensors that the kernel's hardware monitors show: whole server, AMD and Intel GPUs; and the memory model."""
 
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
 
 import pytest
 
 from collectors.acpi import AcpiCollector
-from collectors.amd import AmdCollector, CounterValidation
+from collectors.amd import AmdCollector
 from collectors.base import Collector, Unavailable
 from collectors.config import AgentConfig
 from collectors.dram_estimate import DramCollector
 from collectors.intel import IntelCollector
 from collectors.rapl import RaplCollector
 from collectors.sensor_set import SensorSet
+from footprint.core.sensor_verdicts import Reason
 from tests.simulation.sensors import monitor, powercap
 from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
 
@@ -36,13 +38,29 @@ def test_a_whole_server_meter_is_the_host(tmp_path: Path) -> None:
     assert used_uj(energy_readings(agent), "wall") == 412 * 60 * S  # zero at 5 s was no reading
 
 
-def test_c12_a_socket_of_a_module_is_no_whole_server(tmp_path: Path) -> None:
-    for index, label in enumerate(("Module Power Socket 0", "Grace Power Socket 0", "CPU Power Socket 0")):
-        monitor(tmp_path / "sys", index, "power_meter", power1_average=100 * S, power1_oem_info=label)
-    with pytest.raises(Unavailable):
-        AcpiCollector(AgentConfig(sysfs=tmp_path / "sys"))
-    found = AcpiCollector(AgentConfig(sysfs=tmp_path / "sys", nvml_scope="gpu")).collect(1, 1)
-    assert {sample.channel.component for sample in found} == {"cpu"}
+GRACE_LABELS = ("Module Power Socket 0", "Grace Power Socket 0", "CPU Power Socket 0", "SysIO Power Socket 0")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+@pytest.mark.parametrize(("has_gpu", "expected_w"), [(False, 400), (True, 300)])
+def test_c12_of_the_meters_of_a_socket_the_outermost_counts_alone(
+    tmp_path: Path, order: tuple[int, ...], has_gpu: bool, expected_w: int
+) -> None:
+    for index, position in enumerate(order):
+        power_uw = (400, 300, 200, 50)[position] * S
+        monitor(tmp_path / "sys", index, "power_meter", power1_average=power_uw, power1_oem_info=GRACE_LABELS[position])
+    if has_gpu:
+        (tmp_path / "proc/driver/nvidia/gpus/0009:01:00.0").mkdir(parents=True)
+    samples = list(AcpiCollector(AgentConfig(sysfs=tmp_path / "sys", proc=tmp_path / "proc")).collect(1, 1))
+    assert [(s.channel.device, s.channel.component, s.power_uw) for s in samples] == [("cpu:0", "cpu", expected_w * S)]
+
+
+def test_c12_rails_that_nothing_holds_are_summed_and_said_to_be_a_part(tmp_path: Path) -> None:
+    for index, (label, watts) in enumerate((("SysIO Power Socket 1", 6), ("CPU Power Socket 1", 51))):
+        monitor(tmp_path / "sys", index, "power_meter", power1_average=watts * S, power1_oem_info=label)
+    meters = AcpiCollector(AgentConfig(sysfs=tmp_path / "sys", proc=tmp_path))
+    assert {sample.channel.device: sample.power_uw for sample in meters.collect(1, 1)} == {"cpu:1": 51 * S, "cpu:1/sysio": 6 * S}
+    assert any("is not measured" in remark for remark in meters.remarks())
 
 
 def test_two_meters_that_could_both_be_the_server_are_not_added(tmp_path: Path) -> None:
@@ -97,7 +115,9 @@ def amdsmi_get_energy_count(handle):
 
 
 @pytest.mark.parametrize("key", ["energy_accumulator", "power"])
-def test_c14_an_amd_counter_is_tried_before_it_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_c14_counter_and_power_of_an_amd_gpu_are_read_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "amdsmi.py").write_text(AMDSMI % ("", key))
     monkeypatch.syspath_prepend(str(tmp_path / "lib"))
@@ -115,21 +135,12 @@ def test_c14_an_amd_counter_is_tried_before_it_is_believed(tmp_path: Path, monke
         ("gpu-good", "amd-power"),
         ("gpu-good", "amd-energy"),
         ("gpu-frozen", "amd-power"),
+        ("gpu-frozen", "amd-energy"),
     }
-    # 30 s by power, then by the counter, which counts in units of 15.3 µJ: nothing is lost at the change.
-    assert used_uj(records, "gpu-good") == pytest.approx(500 * 100 * S, abs=200)
-    assert used_uj(records, "gpu-frozen") == 500 * 100 * S
-    assert [said for said in agent.sensors.remarks() if "disagrees" in said and said.startswith("amd:1")]
-
-
-@pytest.mark.parametrize(
-    ("watts_counted", "trusted"), [(100, True), (60, True), (190, True), (45, False), (210, False), (0, False)]
-)
-def test_c14_a_counter_may_differ_from_power_by_less_than_twice(watts_counted: int, trusted: bool) -> None:
-    trial = CounterValidation()
-    for at in range(40):
-        trial.add(at * S, at * watts_counted * S, 100 * S)
-    assert trial.trusted is trusted
+    # The counter counts in units of 15.3 µJ; the second die repeats the counter of the first and is not counted.
+    assert used_uj(records, "gpu-good", "amd-energy") == pytest.approx(500 * 100 * S, abs=200)
+    assert used_uj(records, "gpu-frozen", "amd-power") == 500 * 99 * S  # from where it proved to be no mirror
+    assert [state.device for state in agent.sensors.states() if state.reason is Reason.MIRRORS_SIBLING] == ["gpu-second-die"]
 
 
 def amd_host(root: Path, vendor: str = "AuthenticAMD") -> AgentConfig:

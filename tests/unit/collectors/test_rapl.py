@@ -102,11 +102,23 @@ def test_c4_a_sampling_period_that_could_hide_a_wrap_is_refused(tmp_path: Path) 
         collector(tmp_path, sample_s=5)
 
 
-def test_c5_a_counter_whose_range_is_not_known_is_refused(tmp_path: Path) -> None:
-    powercap(tmp_path, 1)
-    (tmp_path / "class/powercap/intel-rapl:0/max_energy_range_uj").unlink()
-    with pytest.raises(PermissionRequired, match="range is not known"):
-        collector(tmp_path)
+@pytest.mark.parametrize("text", [None, "", "0", "unknown"])
+def test_c5_a_counter_whose_range_is_not_known_is_read_and_opens_an_epoch_where_it_restarts(
+    tmp_path: Path, text: str | None
+) -> None:
+    (package,) = powercap(tmp_path / "sys", 1)
+    range_file = package.file.with_name("max_energy_range_uj")
+    range_file.unlink() if text is None else range_file.write_text(text)
+    package.add(RANGE_UJ - 30 * 100 * S - 1000)
+    agent = make_agent(tmp_path, RaplCollector)
+    for at in range(61):
+        agent.read_sensors(WALL_US + at * S, at * S)
+        package.add(100 * S)
+    agent.write_records(WALL_US + 60 * S, 60 * S)
+    records = energy_readings(agent)
+    assert len(readings_by_epoch(records)) == 2
+    assert 100 * 57 * S <= used_uj(records, "cpu:0") <= 100 * 60 * S  # the seconds around the restart are not known
+    assert [remark for remark in agent.sensors.remarks() if "gives no range" in remark]
 
 
 def test_c6_a_package_shown_by_msr_mmio_and_tpmi_is_read_once(tmp_path: Path) -> None:

@@ -39,7 +39,10 @@ class One(Collector):
 
 
 class StandIn(One):
-    name = "stand-in"
+    name, is_estimate = "stand-in", True
+
+    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+        yield Sample(Channel(self.name, "gpu", "estimate"), at_us, mono_us, None, 1)
 
 
 class Broken(One):
@@ -69,7 +72,7 @@ def test_a_collector_that_fails_in_any_way_does_not_stop_the_others() -> None:
     assert sensors.reasons == {"broken": "ZeroDivisionError: in a driver", "at once": "at once: RuntimeError: in a library"}
 
 
-def test_of_those_that_cover_the_same_the_first_that_works_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_stands_in_while_nothing_measures_its_component_and_is_closed_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(One, "present", False)
     monkeypatch.setattr(StandIn, "present", True, raising=False)
     sensors = SensorSet(AgentConfig(), (One, StandIn))
@@ -81,6 +84,7 @@ def test_of_those_that_cover_the_same_the_first_that_works_counts(monkeypatch: p
     assert devices(sensors) == ["stand-in"]  # looked for once a minute
     sensors.open_missing(MINUTE)
     assert devices(sensors) == ["one"]
+    sensors.open_missing(2 * MINUTE)
     assert stand_in.closed  # type: ignore[attr-defined]
     assert sensors.reasons == {}
 
@@ -88,7 +92,7 @@ def test_of_those_that_cover_the_same_the_first_that_works_counts(monkeypatch: p
 def test_whole_server_sources_cover_the_same_and_so_do_those_of_the_cpu() -> None:
     covers = {make.name: make.covers for make in COLLECTORS}
     assert covers["redfish"] == covers["ipmi"] == covers["acpi"] == "wall"
-    assert covers["rapl"] == covers["tdp"] == "cpu"
+    assert covers["rapl"] == covers["amd-cpu"] == covers["tdp"] == "cpu"
     assert len(covers) == len(COLLECTORS)
 
 
@@ -109,8 +113,9 @@ def test_probe_says_what_is_measured_at_which_quality_and_why_the_rest_is_not(tm
     assert "A, counter" in lines["cpu:0"]
     assert lines["dram:0"].split()[1] == "dram"
     if library:
-        assert "nvml-energy" in lines["gpu:0"]
-        assert float(lines["gpu:0"].split("(")[1].split()[0]) == pytest.approx(300, rel=0.05)
+        by_source = {line.split()[-3]: line for line in done.stdout.splitlines() if line.startswith("gpu:0")}
+        assert by_source.keys() == {"nvml-energy", "nvml-power-average"}
+        assert float(by_source["nvml-energy"].split("(")[1].split()[0]) == pytest.approx(300, rel=0.05)
     assert "not measured: Redfish: not configured" in done.stderr
 
 

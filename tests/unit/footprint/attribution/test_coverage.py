@@ -22,6 +22,7 @@ def test_time_by_slot() -> None:
     assert found.bridged_us.tolist() == [9, 0, 0]
     assert found.modelled_us.tolist() == [0, 10, 0]
     assert found.energy_uj.tolist() == [58, 30, 5]
+    assert found.standing_us.tolist() == found.implausible_us.tolist() == [0, 0, 0]
 
 
 def test_nothing_read_is_no_slot() -> None:

@@ -129,7 +129,7 @@ def test_files_hold_their_schema_order_and_provenance(sqlite: Store, tmp_path: P
     folder = tmp_path / "m"
     update_mirror(sqlite, mirrored_to(folder, replace(config(), demo=True)))
     manifest = manifest_of(folder)
-    assert (manifest["format"], manifest["demonstration"], manifest["timezone"]) == (1, True, "Europe/Paris")
+    assert (manifest["format"], manifest["demonstration"], manifest["timezone"]) == (2, True, "Europe/Paris")
     first, last = manifest["days"][0], manifest["days"][-1]
     assert (first["day"], last["day"], len(manifest["files"])) == ("2026-07-01", "2026-07-03", 9)
     (file,) = [file for file in manifest["files"] if file["day"] == "2026-07-01" and file["table"] == "energy"]
