@@ -19,11 +19,22 @@ from typing import Any
 
 from footprint.core.limits import MAX_NAME_LENGTH, personal_name_fault
 from footprint.core.log_times import DATE_ORDERS, PER_SECOND, zone_of
-from footprint.core.log_values import Getter, Source, Steps, Times, compile_source, compile_test, records_at, steps_of, text_of
+from footprint.core.log_values import (
+    FieldSource,
+    Getter,
+    Steps,
+    Times,
+    compile_source,
+    compile_test,
+    records_at,
+    steps_of,
+    text_of,
+)
 from footprint.core.records import COMPONENTS, FootprintError
 from footprint.core.request_checks import STATUSES
 from footprint.core.resources import data_path
 from footprint.core.timestamps import BadTimestamp, parse_instant
+from footprint.core.units import J_PER_KWH, S_PER_HOUR, UJ_PER_J, UW_PER_W
 
 REQUEST_COLUMNS = (
     "start",
@@ -60,9 +71,19 @@ _SOURCE_KEYS = {
     "path", "constant", "sum", "plus", "minus", "span_unit", "unit", "match", "values", "below", "prefix"
 }  # fmt: skip
 _KEEP_KEYS = {"path", "constant", "match", "values", "equals", "not"}
+# Factor and divisor from a unit to that of the column.
 _UNITS_OF = {
-    "power_w": {"W": 1.0, "mW": 1e-3, "uW": 1e-6, "kW": 1e3},
-    "energy_j": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "kJ": 1e3, "MJ": 1e6, "Wh": 3.6e3, "mWh": 3.6, "kWh": 3.6e6, "MWh": 3.6e9},
+    "power_w": {"W": (1, 1), "mW": (1, 1000), "uW": (1, UW_PER_W), "kW": (1000, 1)},
+    "energy_j": {
+        "J": (1, 1),
+        "mJ": (1, 1000),
+        "uJ": (1, UJ_PER_J),
+        "kJ": (1000, 1),
+        "Wh": (S_PER_HOUR, 1),
+        "mWh": (S_PER_HOUR, 1000),
+        "kWh": (J_PER_KWH, 1),
+        "MWh": (1000 * J_PER_KWH, 1),
+    },
 }
 
 
@@ -118,9 +139,9 @@ class FieldMap:
         times = _times(check, options)
         fields = check.sources_by_column("fields", self.kind)
         for column, constant in (options.constants or {}).items():
-            fields[column] = (Source(constant=constant),)
+            fields[column] = (FieldSource(constant=constant),)
         if options.service:
-            fields["service"] = (Source(constant=options.service),)
+            fields["service"] = (FieldSource(constant=options.service),)
         variants = [fields | check.columns(f"[[record]] {number}", block, self.kind) for number, block in check.blocks("record")]
         variants = variants or [fields]
         for column in REQUIRED_OF[self.kind]:
@@ -248,14 +269,14 @@ class FieldMap:
             self.personal_names[fault] += 1  # the request counts all the same
         return ""
 
-    def _variant(self, variant: Mapping[str, tuple[Source, ...]], times: Times) -> tuple[list[Getter], list[int]]:
+    def _variant(self, variant: Mapping[str, tuple[FieldSource, ...]], times: Times) -> tuple[list[Getter], list[int]]:
         """Getters of the columns, and the places of those of which a row needs one."""
         columns = [column for column in self.columns if column != "use_case" or self.kind != "requests"]
         getters = [self._getter(variant[column], column, times) if column in variant else _nothing for column in columns]
         own = [columns.index(column) for column in QUANTITIES if column in variant] if self.kind == "energy" else []
         return getters, own
 
-    def _getter(self, sources: Sequence[Source], column: str, times: Times) -> Getter:
+    def _getter(self, sources: Sequence[FieldSource], column: str, times: Times) -> Getter:
         kind = "time" if column in TIMES else "number" if column in NUMBERS else "text"
         getters = [compile_source(source, kind, column, times, self.unusable) for source in sources]
         if len(getters) == 1:
@@ -287,7 +308,7 @@ class FieldMap:
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    source: Source
+    source: FieldSource
     is_met: Callable[[Any], bool]
     label: str
 
@@ -343,7 +364,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise BadMap(f"{path}: {bad}") from None
 
 
-def _rule(check: _Checker, text: str) -> tuple[Source, ...]:
+def _rule(check: _Checker, text: str) -> tuple[FieldSource, ...]:
     """Parse a rule of the configuration: a path, or ``path =~ pattern`` with one group."""
     path, _, pattern = text.partition("=~")
     spec = {"path": path.strip()} | ({"match": pattern.strip()} if pattern else {})
@@ -472,11 +493,11 @@ class _Checker:
             raise self.fault(f"{where}: {key}", "is no value and no list of values", f'write {key} = "…"')
         return tuple(text_of(item) for item in values)
 
-    def sources_by_column(self, key: str, kind: str) -> dict[str, tuple[Source, ...]]:
+    def sources_by_column(self, key: str, kind: str) -> dict[str, tuple[FieldSource, ...]]:
         """The sources of each column of a table."""
         return self.columns(f"[{key}]", self.table(key), kind)
 
-    def columns(self, where: str, table: Mapping[str, Any], kind: str) -> dict[str, tuple[Source, ...]]:
+    def columns(self, where: str, table: Mapping[str, Any], kind: str) -> dict[str, tuple[FieldSource, ...]]:
         """The sources of each column of a table."""
         sources = {}
         for column, spec in table.items():
@@ -488,7 +509,7 @@ class _Checker:
             sources[column] = self.source(f"{where} {column}", spec, column)
         return sources
 
-    def source(self, where: str, spec: Any, column: str) -> tuple[Source, ...]:
+    def source(self, where: str, spec: Any, column: str) -> tuple[FieldSource, ...]:
         """The sources of a column: a path, a table, or a list of them, of which the first that holds a value counts."""
         items = spec if isinstance(spec, list) else [spec]
         if items and all(isinstance(item, str) for item in items):
@@ -499,7 +520,7 @@ class _Checker:
             raise self.fault(where, f"{wrong!r} is neither a path nor a table", f'write "name" or a table of {keys}')
         return tuple(self._one_source(where, {"path": item} if isinstance(item, str) else item, column) for item in items)
 
-    def _one_source(self, where: str, spec: Mapping[str, Any], column: str) -> Source:
+    def _one_source(self, where: str, spec: Mapping[str, Any], column: str) -> FieldSource:
         unknown = set(spec) - _SOURCE_KEYS
         if unknown:
             raise self.fault(where, f"{', '.join(sorted(unknown))} is not known", f"known are {', '.join(sorted(_SOURCE_KEYS))}")
@@ -509,7 +530,7 @@ class _Checker:
         if starts == ["constant"] and not isinstance(spec["constant"], str | int | float):
             raise self.fault(f"{where}: constant", "is no text and no number", 'write constant = "…"')
         lists = {key: self.paths(f"{where}: {key}", spec[key]) for key in ("path", "sum", "plus", "minus") if key in spec}
-        return Source(
+        return FieldSource(
             paths=lists.get("path", ()),
             constant=spec.get("constant"),
             total=lists.get("sum", ()),

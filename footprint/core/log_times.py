@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from footprint.core.timestamps import BadTimestamp, from_datetime, parse_instant
-from footprint.core.units import US_PER_S
+from footprint.core.units import S_PER_HOUR, US_PER_S
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 DATE_ORDERS = ("dmy", "mdy")
@@ -40,8 +40,11 @@ _CTIME = re.compile(
 )
 _CLOCK_SPAN = re.compile(r"(?:(\d{1,6}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", re.ASCII)
 _UNIT_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s?(h|min|m|sec|s|ms|us|µs|μs|ns)(?![a-z])", re.ASCII | re.IGNORECASE)
-_UNIT_US = {
-    "h": 3_600e6, "min": 60e6, "m": 60e6, "sec": 1e6, "s": 1e6, "ms": 1e3, "us": 1.0, "µs": 1.0, "μs": 1.0, "ns": 1e-3
+_NS_PER_US = 1000
+_NS_PER_S = US_PER_S * _NS_PER_US
+_NS_PER_UNIT = {
+    "h": S_PER_HOUR * _NS_PER_S, "min": 60 * _NS_PER_S, "m": 60 * _NS_PER_S, "sec": _NS_PER_S, "s": _NS_PER_S,
+    "ms": _NS_PER_S // 1000, "us": _NS_PER_US, "µs": _NS_PER_US, "μs": _NS_PER_US, "ns": 1,
 }  # fmt: skip
 
 
@@ -155,12 +158,12 @@ def parse_span_us(value: Any, unit: str) -> int:
     except ValueError:
         pass
     if clock := _CLOCK_SPAN.fullmatch(text):
-        return _rounded((int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])) * US_PER_S)
+        return _rounded((int(clock[1] or 0) * S_PER_HOUR + int(clock[2]) * 60 + float(clock[3])) * US_PER_S)
     text = text.removeprefix("PT").replace(",", "")
     parts = _UNIT_SPAN.findall(text)
     if not parts or _UNIT_SPAN.sub("", text).strip():
         raise ValueError("not a duration")
-    return _rounded(sum(float(number) * _UNIT_US[name.lower()] for number, name in parts))
+    return _rounded(sum(float(number) * _NS_PER_UNIT[name.lower()] for number, name in parts) / _NS_PER_US)
 
 
 def _rounded(us: float) -> int:

@@ -44,7 +44,7 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FieldSource:
     """Where to find a value: the first of ``paths`` that holds one, a ``constant``, or the ``total`` of those that do.
 
     ``plus`` and ``minus`` are paths of durations (in ``span_unit``, for times) or of numbers. ``match`` takes the first group of
@@ -59,7 +59,7 @@ class Source:
     minus: tuple[Steps, ...] = ()
     span_unit: str = "s"
     unit: str = ""
-    scales: Mapping[str, float] = field(default_factory=dict)
+    scales: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     match: re.Pattern[str] | None = None
     values: Mapping[str, str] | None = None
     below: int | None = None
@@ -181,7 +181,7 @@ def _path_getter(steps: Steps) -> Getter:
     return get
 
 
-def compile_source(source: Source, kind: str, column: str, times: Times, unusable: Counter[str]) -> Getter:
+def compile_source(source: FieldSource, kind: str, column: str, times: Times, unusable: Counter[str]) -> Getter:
     """A function from a record to the value of a source, or None; ``kind`` is time, number or text.
 
     Values that are objects or lists are not taken, and counted in ``unusable`` by column.
@@ -196,7 +196,7 @@ def compile_source(source: Source, kind: str, column: str, times: Times, unusabl
     return get
 
 
-def _first(source: Source, column: str, unusable: Counter[str]) -> Getter:
+def _first(source: FieldSource, column: str, unusable: Counter[str]) -> Getter:
     """The first scalar that a source's paths hold, or with a pattern the first that matches; before any translation."""
     if source.constant is not None:
         return lambda _record: source.constant
@@ -256,7 +256,7 @@ def _first_match(pattern: re.Pattern[str], value: Any) -> str | None:
     return None
 
 
-def _changed(source: Source, get: Getter) -> Getter:
+def _changed(source: FieldSource, get: Getter) -> Getter:
     """``values`` and ``below`` applied to what a getter gives."""
     values, below = source.values, source.below
     if values is not None:
@@ -315,11 +315,11 @@ def _sum_getter(getters: Sequence[Getter]) -> Getter:
     return get
 
 
-def _number_getter(source: Source, get: Getter) -> Getter:
+def _number_getter(source: FieldSource, get: Getter) -> Getter:
     plus, minus = (_sum_getter([_path_getter(path) for path in paths]) for paths in (source.plus, source.minus))
     if not source.plus and not source.minus and not source.scales:
         return get
-    scale_of_map = source.scales.get(source.unit, 1.0)
+    scale_of_map = source.scales.get(source.unit, (1, 1))
 
     def get_number(record: Any) -> Any:
         value = get(record)
@@ -335,7 +335,7 @@ def _number_getter(source: Source, get: Getter) -> Getter:
     return get_number
 
 
-def _quantity(value: Any, scales: Mapping[str, float], scale: float) -> float | int:
+def _quantity(value: Any, scales: Mapping[str, tuple[int, int]], scale: tuple[int, int]) -> float | int:
     """A number in the base unit: a unit in the text counts before that of the map.
 
     Raises
@@ -349,14 +349,12 @@ def _quantity(value: Any, scales: Mapping[str, float], scale: float) -> float | 
         if match is None or (unit and unit not in scales):
             raise ValueError("not a number")
         value, scale = float(match[1]), scales[unit] if unit else scale
+    factor, divisor = scale
     number = number_of(value)
-    if scale == 1.0:
-        return number
-    # Divided rather than multiplied, where that is exact: 28,561 mW are 28.561 W and not 28.561000000000003 W.
-    return number / round(1 / scale) if scale < 1 else number * scale
+    return number if factor == divisor else number * factor / divisor
 
 
-def _time_getter(source: Source, get: Getter, times: Times) -> Getter:
+def _time_getter(source: FieldSource, get: Getter, times: Times) -> Getter:
     """Times as they are where the readers know the form, else as Unix seconds."""
     is_plain = source.unit in ("", "s") and not source.plus and not source.minus and times.origin_us is None
     spans = [(sign, _path_getter(path)) for sign, paths in ((1, source.plus), (-1, source.minus)) for path in paths]
