@@ -36,6 +36,7 @@ class LogTailer:
         self._state = b""  # of a line that a container runtime cut in two
         self._refused = self._pending_refused = 0
         self.mended: Counter[str] = Counter()  # fields of requests that could not be and were left out, by reason
+        self._committed = [Counter(counts) for counts in self._counters()]
 
     @property
     def refused_lines(self) -> int:
@@ -60,6 +61,9 @@ class LogTailer:
     def read(self) -> list[str]:
         """Request lines of all new log lines; without a ``commit`` they are read again."""
         self._pending_refused, self._lines.state = self._refused, self._state
+        for counts, committed in zip(self._counters(), self._committed, strict=True):
+            counts.clear()
+            counts.update(committed)
         try:
             lines = [line for raw in self.logs.read() for line in self._parse_line(raw.raw, raw.identity)]
         except Exception as error:  # a log that is broken in a new way must not stop the measuring
@@ -72,6 +76,10 @@ class LogTailer:
         """Confirm that all lines read are on disk."""
         self.logs.commit()
         self._refused, self._state = self._pending_refused, self._lines.state
+        self._committed = [Counter(counts) for counts in self._counters()]
+
+    def _counters(self) -> tuple[Counter[str], ...]:
+        return self.field_map.left_out, self.field_map.unusable, self.field_map.personal_names, self.mended
 
     def _parse_line(self, raw: bytes, identity: str) -> list[str]:
         documents = self._lines.documents(raw) if raw.strip() else []

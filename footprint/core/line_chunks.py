@@ -103,6 +103,11 @@ class LineChunks:
                 return line
             self._rest, self.number = rest, self.number + 1
 
+    def head(self) -> bytes:
+        """The first lines, without consuming them."""
+        self.peek()
+        return self._rest[:READ_BYTES]
+
     def take(self) -> bytes:
         """Consume and return the first non-blank line."""
         line = self.peek()

@@ -29,6 +29,7 @@ Loads = Callable[[bytes | str], Any]
 MAX_DOCUMENT_BYTES = 64 << 20  # of one JSON document, such as a page of an API
 MAX_PART_BYTES = 4 << 20  # of a line that a container runtime has cut into parts
 DOCKER_PART_BYTES = 16 << 10  # at which docker cuts a line
+_LINES_TRIED = 20
 NO_OBJECT = "not a JSON object"
 
 # docker's json-file driver: {"log": "…\n", "stream": "stdout", "time": "…"}
@@ -302,6 +303,12 @@ def line_reader(field_map: FieldMap) -> JsonLines | TextLines | TableLines:
     return readers[field_map.form.file_format](field_map)
 
 
+def _is_json(head: bytes) -> bool:
+    """Whether a file that may be a table is JSON: it begins so, or one of its first lines is an object."""
+    first_lines = [line for line in head.split(b"\n")[: _LINES_TRIED + 1] if line.strip()]
+    return head.lstrip()[:1] in (b"{", b"[") or any(JsonLines().documents(line) for line in first_lines)
+
+
 def read_documents(
     path: str, lines: LineChunks, field_map: FieldMap, loads: Loads = json.loads
 ) -> Iterator[tuple[int, Document]]:
@@ -314,6 +321,6 @@ def read_documents(
     """
     field_map.check_readable()
     file_format = field_map.form.file_format
-    if file_format == "csv" or (file_format == "any" and not re.search(rb"^\s*\[|\{", lines.peek())):
+    if file_format == "csv" or (file_format == "any" and not _is_json(lines.head())):
         return read_table(path, lines, field_map)
     return read_text(lines, field_map) if field_map.form.file_format == "text" else read_json(lines, field_map, loads)

@@ -149,7 +149,7 @@ def parse_span_us(value: Any, unit: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("not a duration")
     if isinstance(value, int):
-        return value * US_PER_S // PER_SECOND[unit]
+        return (value * US_PER_S + PER_SECOND[unit] // 2) // PER_SECOND[unit]
     if isinstance(value, float):
         return _rounded(value * US_PER_S / PER_SECOND[unit])
     text = value.strip()
