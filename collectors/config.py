@@ -6,7 +6,7 @@ import os
 import socket
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -35,6 +35,19 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class ScrapeTarget:
+    """An exporter: its address, and how to trust it and be let in; secrets stand in files of their own."""
+
+    url: str
+    ca_file: Path | None = None
+    token_file: Path | None = None  # Authorization: Bearer
+    user: str = ""  # Authorization: Basic
+    password_file: Path | None = None
+    cert_file: Path | None = None  # of the client, for exporters that ask for one
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AgentConfig:
     """Options of the [agent] section, with their defaults; ``sysfs`` and ``proc`` are the roots of the kernel's trees."""
 
@@ -58,17 +71,25 @@ class AgentConfig:
     redfish_password_file: Path | None = None
     redfish_ca_file: Path | None = None
     redfish_chassis: tuple[str, ...] = ()
+    redfish_control: str = ""
     otlp_port: int = 0
-    scrape: tuple[str, ...] = ()
+    scrape: tuple[str | ScrapeTarget, ...] = ()
     scrape_s: float = 10.0
     scrape_ca_file: Path | None = None
     scrape_max_mb: float = 1.0
+    scrape_exporters: Path | None = None
     otlp_tokens: str = "spans"
     otlp_token_file: Path | None = None
     otlp_devices: tuple[str, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     sysfs: Path = Path("/sys")
     proc: Path = Path("/proc")
+
+    @property
+    def scrape_targets(self) -> tuple[ScrapeTarget, ...]:
+        """Exporters to read; an address alone has the authority of ``scrape_ca_file``."""
+        targets = (ScrapeTarget(target) if isinstance(target, str) else target for target in self.scrape)
+        return tuple(replace(target, ca_file=target.ca_file or self.scrape_ca_file) for target in targets)
 
     @property
     def sample_us(self) -> int:
@@ -154,12 +175,34 @@ def _parse_value(name: str, value: Any, base: Path) -> Any:
     if kind.startswith("tuple"):
         if not isinstance(value, list | tuple):
             raise ValueError(f"{name} must be a list")
+        if name == "scrape":
+            return tuple(_scrape_target(entry, base) for entry in value)
         return tuple(map(str, value))
     if kind == "bool":
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false")
         return value
     return {"float": float, "int": int, "str": str}[kind](value)
+
+
+def _scrape_target(entry: Any, base: Path) -> str | ScrapeTarget:
+    """An entry of ``scrape``: an address, or a table of settings; paths are relative to the file's folder."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    known = {field.name: str(field.type) for field in fields(ScrapeTarget)}
+    if unknown := sorted(set(entry) - set(known)):
+        raise ValueError(f"scrape: unknown key {', '.join(unknown)}; known are {', '.join(known)}")
+    if "url" not in entry:
+        raise ValueError('scrape: a table without url = "https://…"')
+    for key, other in (("user", "password_file"), ("password_file", "user"), ("key_file", "cert_file")):
+        if entry.get(key) and not entry.get(other):
+            raise ValueError(f"scrape {entry['url']}: {key} without {other}")
+    if entry.get("user") and entry.get("token_file"):
+        raise ValueError(f"scrape {entry['url']}: user and token_file exclude each other")
+    values: dict[str, Any] = {
+        key: base / str(value) if known[key].startswith("Path") else str(value) for key, value in entry.items() if value
+    }
+    return ScrapeTarget(**values)
 
 
 def _validate(config: AgentConfig, path: Path | None) -> AgentConfig:
@@ -187,7 +230,7 @@ def _validate(config: AgentConfig, path: Path | None) -> AgentConfig:
 
 def _address_problem(config: AgentConfig) -> str:
     """Why an address may not be asked: the token, the password and what is believed go over https, or stay on this machine."""
-    addresses = [("server", config.server), *(("scrape", url) for url in config.scrape)]
+    addresses = [("server", config.server), *(("scrape", target.url) for target in config.scrape_targets)]
     if config.redfish_url:
         addresses.append(("redfish_url", config.redfish_url))
     for name, url in addresses:

@@ -1,4 +1,4 @@
-"""HTTP client of the agent: one connection, bounded answers, one deadline for all of a request, no redirects.
+"""HTTP client of the agent: one connection, bounded and whole answers, one deadline for all of a request, no redirects.
 
 The other end may be broken or hostile. An answer is read up to a number of bytes; a timer closes the connection when a
 request takes too long in all, however its bytes drip; an address is asked over https unless it is on this machine.
@@ -24,12 +24,14 @@ HttpError = (OSError, http.client.HTTPException, ValueError)  # all that ``HttpC
 
 
 class Response(NamedTuple):
-    """Status, header ``Retry-After``, header ``Location``, and body of an answer."""
+    """Status, header ``Retry-After``, header ``Location``, and body of an answer; and its other headers."""
 
     status: int
     retry_after: str
     location: str
     body: bytes
+    headers: Mapping[str, str] = {}
+    has_length: bool = True  # the other end said how long the body is, so it is known to be whole
 
     def describe_status(self) -> str:
         """Status for a message; a redirect names where it points, because it is not followed."""
@@ -42,13 +44,22 @@ class HttpClient:
     """Client of one server; ``max_bytes`` bounds each answer."""
 
     def __init__(
-        self, url: str, ca_file: Path | None = None, *, max_bytes: int, wait_s: float = WAIT_S, deadline_s: float = DEADLINE_S
+        self,
+        url: str,
+        ca_file: Path | None = None,
+        *,
+        max_bytes: int,
+        wait_s: float = WAIT_S,
+        deadline_s: float = DEADLINE_S,
+        certificate: tuple[Path, Path | None] | None = None,
     ) -> None:
         fault = insecure_url_fault(url)
         if fault:
             raise ValueError(f"{url}: {fault}")
         self.url = urlsplit(url)
         self._tls = ssl.create_default_context(cafile=ca_file) if self.url.scheme == "https" else None
+        if self._tls is not None and certificate is not None:
+            self._tls.load_cert_chain(*certificate)  # the client's own, and its key
         self._max_bytes, self._wait_s, self._deadline_s = max_bytes, wait_s, deadline_s
         self.connection: http.client.HTTPConnection | None = None  # reused: a handshake costs more than all the sampling
 
@@ -88,19 +99,50 @@ class HttpClient:
             response = connection.getresponse()
             content = response.read(self._max_bytes + 1)
             is_complete = response.isclosed()
+            missing = response.length
+            has_length = response.chunked or response.headers.get("Content-Length") is not None
         if len(content) > self._max_bytes:
             self.close()
             raise ValueError(f"the answer has more than {self._max_bytes} bytes")
         if response.will_close or not is_complete:
             self.close()
+        if missing:  # the last number of a cut text would be another number
+            raise http.client.IncompleteRead(content, missing)
         retry_after, location = response.getheader("Retry-After") or "", response.getheader("Location") or ""
-        return Response(response.status, retry_after, location, content)
+        return Response(response.status, retry_after, location, content, dict(response.headers.items()), has_length)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         if self.connection is not None:
             self.connection.close()
         self.connection = None
+
+
+def describe_error(error: Exception, url: str) -> str:
+    """Cause of a failed request in words, with the remedy where the cause gives one."""
+    if isinstance(error, ssl.SSLError):
+        return _describe_tls_error(error)
+    text = str(error) or type(error).__name__
+    if isinstance(error, ConnectionRefusedError):
+        text = "nothing listens at this address (connection refused)"
+    elif isinstance(error, TimeoutError):
+        text = f"no answer in time ({error})"
+    elif isinstance(error, socket.gaierror):
+        text = f"its name is not known ({error.strerror})"
+    elif isinstance(error, ConnectionError | http.client.BadStatusLine) and url.startswith("http:"):
+        text = f"it ended the connection without an answer ({type(error).__name__}): does its address begin with https://?"
+    return text
+
+
+def _describe_tls_error(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}); name the authority that signed it in ca_file"
+    reason = error.reason or str(error)
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        return "it does not speak TLS at this port: does its address begin with http://?"
+    if "CERTIFICATE_REQUIRED" in reason:
+        return "it asks for a certificate of the client (cert_file and key_file)"
+    return f"no TLS connection ({reason})"
 
 
 @contextmanager

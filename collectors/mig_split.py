@@ -33,7 +33,7 @@ def start_instances(board: Meter, boot: str) -> dict[str, Meter]:
     """New meters of all parts of a board, by device, starting at the last sample of its meter."""
     sample = board.last
     return {
-        part.device: start_meter(Sample(_channel(sample.channel, part), sample.at_us, sample.mono_us), boot)
+        part.device: start_meter(Sample(part_channel(sample.channel, part), sample.at_us, sample.mono_us), boot)
         for part in sample.channel.parts
     }
 
@@ -48,12 +48,13 @@ def update_instances(before: Meter, after: Meter, instances: Mapping[str, Meter]
         meter = instances[part.device]
         updated[part.device] = replace(
             meter,
-            last=Sample(_channel(sample.channel, part), sample.at_us, sample.mono_us),
+            last=Sample(part_channel(sample.channel, part), sample.at_us, sample.mono_us),
             energy_pj=meter.energy_pj + energy_uj * PJ_PER_UJ,
             covered_us=meter.covered_us + after.covered_us - before.covered_us,
         )
     return updated
 
 
-def _channel(board: Channel, part: DevicePart) -> Channel:
+def part_channel(board: Channel, part: DevicePart) -> Channel:
+    """Channel of a part of a board, with the source of a share."""
     return replace(board, device=part.device, alias=part.alias, model=part.model, source=board.source + SOURCE_SUFFIX, parts=())

@@ -301,7 +301,7 @@ class NvmlCollector(Collector):
             # The instances of a partitioned board share one source: the power, where the counter never answered.
             if power_mw is not None and not (gpu.instances and counter is not None and counter.has_delivered):
                 samples.append(Sample(power.channel, at_us, mono_us, None, power_mw * UJ_PER_MJ))
-            if gpu.is_lost:
+            if counter_mj is None and power_mw is None and gpu.is_lost:
                 failed += 1
             else:
                 self._add_busy_time(gpu, mono_us)

@@ -102,9 +102,9 @@ class _Level:
 class OverlapFilter:
     """Samples of all sources of a host, each under the name by which it counts; those that would count twice are set aside.
 
-    ``distrusted`` are sources, by device and source, that their witness contradicts: they are still passed on, and give
-    way to others. ``scopes`` are the scopes of the collectors' devices, ``known`` the aliases of devices that a collector
-    knows, read or not.
+    ``distrusted`` are sources, by the device and source under which they pass, that their witness contradicts: they are
+    still passed on, and give way to others. ``scopes`` are the scopes of the collectors' devices, ``known`` the aliases of
+    devices that a collector knows, read or not.
     """
 
     def __init__(self) -> None:
@@ -120,11 +120,12 @@ class OverlapFilter:
         self._compared_since_us = -1
         self._withheld: dict[str, list[Sample]] = {}
         self._checked_us = 0
-        self._decided_for: set[tuple[str, str]] = set()
+        self._decided_for: tuple[object, ...] = ()
 
     def accept(self, samples: Iterable[tuple[int, bool, Sample]], mono_us: int, sample_us: int = US_PER_S) -> list[Sample]:
         """Samples that pass, of (rank, whether the sensor is local, sample)."""
-        batch, is_changed = [], mono_us >= self._checked_us + CHECK_US or self.distrusted != self._decided_for
+        batch: list[tuple[Source, Sample]] = []
+        is_changed = self._decided_for != (self.distrusted, self.scopes, self.known)
         sources = self.sources
         for rank, is_local, sample in samples:
             channel = sample.channel
@@ -141,10 +142,12 @@ class OverlapFilter:
                 is_changed = True
             source.channel, source.last_us, source.is_fresh = channel, mono_us, True
             batch.append((source, sample))
+        if mono_us >= self._checked_us + CHECK_US:
+            is_changed = self._has_silence(mono_us, sample_us) or is_changed
         if is_changed:
-            self._decide(mono_us, sample_us)
+            self._decide()
         if self._levels or self._candidates():
-            self._compare(batch, mono_us, sample_us)
+            self._compare(batch, mono_us)
         accepted = []
         for source, sample in batch:
             channel_out = source.passes_as
@@ -168,18 +171,32 @@ class OverlapFilter:
                     return True
         return False
 
-    def _is_good(self, source: Source) -> bool:
-        return source.is_fresh and source.key not in self.distrusted
+    def is_distrusted(self, source: Source) -> bool:
+        """Whether the witness of a source contradicts it."""
+        channel = source.passes_as or source.channel
+        return (channel.device, channel.source) in self.distrusted
 
-    def _decide(self, mono_us: int, sample_us: int) -> None:
-        """Decide what becomes of every source."""
-        self._checked_us, self._decided_for = mono_us, set(self.distrusted)
+    def _is_good(self, source: Source) -> bool:
+        return source.is_fresh and not self.is_distrusted(source)
+
+    def _has_silence(self, mono_us: int, sample_us: int) -> bool:
+        """Note the sources that fell silent; whether any did."""
+        self._checked_us = mono_us
+        has_silence = False
         for source in self.sources.values():
-            silent_us = max(MIN_SILENT_US, SILENT_PERIODS * max(source.channel.period_us, sample_us))
-            source.is_fresh = mono_us - source.last_us <= silent_us
-        ranked = sorted(self.sources.values(), key=lambda source: (source.grade == "estimate", not source.is_local, source.rank))
+            elapsed_us = mono_us - source.last_us
+            if elapsed_us and source.is_fresh:
+                source.is_fresh = elapsed_us <= max(MIN_SILENT_US, SILENT_PERIODS * max(source.channel.period_us, sample_us))
+                has_silence = has_silence or not source.is_fresh
+        return has_silence
+
+    def _decide(self) -> None:
+        """Decide what becomes of every source."""
+        self._decided_for = set(self.distrusted), dict(self.scopes), dict(self.known)
+        ranked = sorted(self.sources.values(), key=self._order)
         packages = self._packages()
-        wholes = [f"{source.channel.component} {source.channel.source}" for source in ranked if self._is_good(source)]
+        good = {id(source) for source in ranked if self._is_good(source)}
+        wholes = [f"{source.channel.component} {source.channel.source}" for source in ranked if id(source) in good]
         decided: list[tuple[Source, Channel]] = []
         names: set[tuple[str, str]] = set()
         for source in ranked:
@@ -200,6 +217,11 @@ class OverlapFilter:
             names.add((channel.device, name))
             source.passes_as = channel if name == channel.source else replace(channel, source=name)
             decided.append((source, channel))
+
+    def _order(self, source: Source) -> tuple[bool, bool, bool, int]:
+        """Order in which sources are preferred: a package's own sensor before the GPU that is integrated in it."""
+        is_integrated = self.scopes.get(source.channel.device, Scope.BOARD) is not Scope.BOARD
+        return source.grade == "estimate", not source.is_local, is_integrated, source.rank
 
     def _within(self, source: Source, channel: Channel, wholes: Sequence[str], decided: list[tuple[Source, Channel]]) -> str:
         """Why the energy of a source is within what another counts; empty if it is not."""
@@ -298,7 +320,7 @@ class OverlapFilter:
             else []
         )
 
-    def _compare(self, batch: Sequence[tuple[Source, Sample]], mono_us: int, sample_us: int) -> None:
+    def _compare(self, batch: Sequence[tuple[Source, Sample]], mono_us: int) -> None:
         """Compare GPUs that may be integrated with the packages, and withhold their samples until the first result."""
         packages, candidates = self._packages(), {source.channel.device for source in self._candidates()}
         if not packages or not candidates:
@@ -323,7 +345,7 @@ class OverlapFilter:
                 self._conclude(device, packages)
             self._levels.clear()
             self._compared_since_us = -1
-            self._decide(mono_us, sample_us)
+            self._decide()
 
     def _conclude(self, device: str, packages: Sequence[str]) -> None:
         energies_uj: dict[str, int] = {}

@@ -19,7 +19,7 @@ from collectors.procfs import US_PER_TICK, Process, ProcessTable
 
 MIN_CPU_SHARE = 0.02  # of one processor, between two records
 MAX_DISCOVERED_GROUPS = 50
-_DISCOVERED_KINDS = ("unit", "container", "pod", "job")
+_DISCOVERED_KINDS = ("unit", "container", "pod", "job", "vm")
 
 
 class BadGroup(ValueError):
@@ -187,7 +187,7 @@ def parse_group(text: str) -> DeclaredGroup:
     if not name or not colon or not selector or not is_known_kind or (kind == "pid" and not selector.isdigit()):
         raise BadGroup(
             f"processes {text!r} must be name=pid:N, name=cmd:REGEX, name=cgroup:/path, "
-            "or name=unit:PATTERN, container:PATTERN, pod:PATTERN, job:PATTERN"
+            "or name=unit:PATTERN, container:PATTERN, pod:PATTERN, job:PATTERN, vm:PATTERN"
         )
     if kind == "cmd":
         try:

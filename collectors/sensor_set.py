@@ -133,7 +133,7 @@ class SensorSet:
         for source in list(self.overlaps.sources.values()):
             if source.grade == "estimate" and (source.aside or not source.is_fresh):
                 continue  # it gave way to what is measured
-            state = _state_of(source, is_distrusted=source.key in self.overlaps.distrusted)
+            state = _state_of(source, is_distrusted=self.overlaps.is_distrusted(source))
             states[state.device, state.source] = state
         for collector in list(self.working.values()):
             try:

@@ -14,6 +14,7 @@ from dashboards.diagnosis_messages import translate_diagnosis
 from dashboards.parts.day_strip import coverage_card, day_strip
 from dashboards.parts.filters import filter_bar, period_label, period_name
 from dashboards.parts.headlines import empty_state, headline, source_line
+from dashboards.parts.log_quality import log_quality_card
 from dashboards.parts.notices import balance_finding, notices_card
 from dashboards.parts.refused_records import refused_records_card
 from dashboards.parts.sensors import sensors_card
@@ -68,6 +69,7 @@ def content(context: PageContext) -> PageParts:
             frame("sensors", lambda _: sensors_card(context), "frame_sensors", height_px=200, kind="wide"),
             frame("agents", lambda _: silent_agents_card(context), "frame_agents", height_px=150, kind="wide"),
             frame("splits", lambda _: _splits_card(context), "splits_title", kind="wide"),
+            frame("logs", lambda _: log_quality_card(context), "log_quality_title", height_px=150, kind="wide"),
             frame("refused", lambda _: refused_records_card(context), "refused_title", height_px=150, kind="wide"),
             frame("jobs", lambda _: _jobs_card(context), "jobs_title", height_px=200, kind="wide"),
         ]

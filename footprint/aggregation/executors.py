@@ -24,6 +24,7 @@ from footprint.aggregation.result_tables import SplitRecord, host_day_tables, sp
 from footprint.aggregation.service_day import count_service_day
 from footprint.config import Config
 from footprint.core.records import FootprintError
+from footprint.core.request_checks import LOG_STREAM
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import FactorBook
 from footprint.ledger.ledger_view import LedgerView
@@ -87,7 +88,9 @@ def compute_service_days(
     """Days of a service, in order; of an open day one ``part``."""
     for day in days:
         since_us = None if part is None else part.since_us
-        yield ComputedDay(key, day, count_service_day(view, config, key.name, day, since_us), since_us=since_us)
+        tables, quality = count_service_day(view, config, key.name, day, since_us)
+        statistics = ((f"{LOG_STREAM}{key.name}", day, "", quality),) if part is None else ()
+        yield ComputedDay(key, day, tables, statistics=statistics, since_us=since_us)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from footprint.attribution.shard import (
     ShardRows,
     attribute,
 )
+from footprint.attribution.split_status import with_quarantine
 from footprint.attribution.step.model import Diagnosis, StepFit, idle_powers_uw
 from footprint.attribution.token_weights import DeclaredWeights, EnergyWeights
 from footprint.calendar.slots import slot_length_us
@@ -56,6 +57,13 @@ class SplitDiagnostics:
     shares: dict[tuple[str, str], tuple[float, float]]
     wasted: dict[tuple[str, str, str], tuple[float, int]]
     fit: StepFit | None = None
+    doubted: int = 0  # requests in quarantine that the energy was divided over
+
+    @property
+    def status(self) -> str:
+        """Status of the fit, and whether requests are in quarantine."""
+        status = self.diagnosis.status if self.diagnosis is not None else ""
+        return with_quarantine(status) if self.doubted else status
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +259,7 @@ class HostAggregator:
             device_model=device_energy.model if device_energy else "",
             method=_main_method(device_energy.intervals) if device_energy else "",
             idle_known=service not in unknown,
-            split=_split_status(splits[service]) if service else "",
+            split=splits[service].status if service else "",
         )
 
     def _split(self, service: str, day: int, divided: DividedLog, *, is_whole: bool) -> SplitDiagnostics:
@@ -260,18 +268,20 @@ class HostAggregator:
         Energy that served nobody is that of whole days.
         """
         keys, log, fit, weights = divided.service_log.keys, divided.log, divided.fit, divided.weights
+        on_day = (log.start_us < (day + 1) * US_PER_DAY) & (log.end_us > day * US_PER_DAY)
+        doubted = int((divided.service_log.doubted & on_day).sum())
         if fit is not None and fit.fit is not None and weights is not None:
             shares = weights.shares(fit.fit)
             pairs = zip(shares.tolist(), (shares * weights.half_widths).tolist(), strict=True)
             service_input = ServiceInput(service, keys, log, weights, (), weights.half_widths)
             wasted = self._wasted(service, day, divided, weights) if is_whole else {}
-            return SplitDiagnostics(service_input, fit.diagnosis, dict(zip(keys, pairs, strict=True)), wasted, fit)
+            return SplitDiagnostics(service_input, fit.diagnosis, dict(zip(keys, pairs, strict=True)), wasted, fit, doubted)
         w_in = assumption("weight_input_token")
         scenarios = DeclaredWeights(log, w_in.low), DeclaredWeights(log, w_in.high)
         declared = DeclaredWeights(log)
         diagnosis = fit.diagnosis if fit is not None else None
         wasted = self._wasted(service, day, divided, declared) if is_whole else {}
-        return SplitDiagnostics(ServiceInput(service, keys, log, declared, scenarios), diagnosis, {}, wasted)
+        return SplitDiagnostics(ServiceInput(service, keys, log, declared, scenarios), diagnosis, {}, wasted, doubted=doubted)
 
     def _wasted(self, service: str, day: int, divided: DividedLog, weights: EnergyWeights) -> _WastedShares:
         """Shares of requests that served nobody; their numbers on the first host only where several have the same log."""
@@ -349,10 +359,6 @@ def wasted_shares(
                 share = float(part[key] / total[key]) if total[key] > 0 else 0.0
                 shares[*name, status] = share, round(float(count[key]))
     return shares
-
-
-def _split_status(split: SplitDiagnostics) -> str:
-    return split.diagnosis.status if split.diagnosis is not None else ""
 
 
 def _host_facts(basis: CalculationBasis, embodied_ug_per_s: float) -> HostFacts:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from footprint.aggregation.bounded_cache import BoundedCache
 from footprint.aggregation.fleet import Fleet
+from footprint.aggregation.odd_requests import bound_odd_requests
 from footprint.attribution.array_types import Ints
 from footprint.attribution.request_log import RequestLog, build_request_log
 from footprint.attribution.token_weights import token_weight
 from footprint.config import Config
+from footprint.core.request_checks import WITHOUT_WORK
 from footprint.core.units import US_PER_HOUR, US_PER_S
 from footprint.ledger.ledger_view import LedgerView, RequestColumns
 
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
 
 MAX_CACHED_REQUESTS = 600_000  # about 150 bytes each
 WASTED = ("error", "cancelled")  # statuses of requests whose energy served nobody
+REPEATED = "attempt"  # in place of a status: attempts that another one answered
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceLog:
     """Log of a service over some time, with the (use case, model) of each of its keys.
 
-    ``wasted`` holds, by status, the positions in the log of requests that served nobody. ``host`` is the index in ``hosts`` of
+    ``wasted`` holds, by status, the positions in the log of requests that served nobody; ``doubted`` are those in quarantine.
+    ``host`` is the index in ``hosts`` of
     the replica that a request names, -1 where it names none.
     """
 
@@ -38,12 +42,13 @@ class ServiceLog:
     wasted: dict[str, Ints]
     hosts: tuple[str, ...] = ()
     host: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    doubted: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def part(self, chosen: NDArray[np.bool_]) -> ServiceLog:
         """The chosen requests."""
         position = np.cumsum(chosen) - 1
         wasted = {status: position[index[chosen[index]]] for status, index in self.wasted.items()}
-        return ServiceLog(self.keys, self.log[chosen], wasted, self.hosts, self.host[chosen])
+        return ServiceLog(self.keys, self.log[chosen], wasted, self.hosts, self.host[chosen], self.doubted[chosen])
 
 
 class ServiceLogs:
@@ -80,7 +85,7 @@ class ServiceLogs:
         return self._parts.get((id(whole), host, hosts), lambda: (whole, _part_of_host(whole, host, hosts)))[1]
 
     def _read(self, service: str, start_us: int, end_us: int) -> ServiceLog:
-        requests = self._view.requests(service, start_us, end_us)
+        requests = self._working(bound_odd_requests(self._view.requests(service, start_us, end_us)))
         keys, key = request_keys(self._view, self._config, service, requests)
         log = build_request_log(
             requests.start_us,
@@ -95,9 +100,20 @@ class ServiceLogs:
             token_weight(requests.input_tokens, requests.cached_input_tokens, requests.output_tokens),
         )
         statuses = self._view.store.texts(self._view.connection, np.unique(requests.status).tolist())
-        wasted = {text: np.flatnonzero(requests.status == number) for number, text in statuses.items() if text in WASTED}
+        answered = requests.superseded == 0
+        wasted = {
+            text: np.flatnonzero((requests.status == number) & answered) for number, text in statuses.items() if text in WASTED
+        }
+        if not answered.all():
+            wasted[REPEATED] = np.flatnonzero(~answered)
         hosts, host = self._replicas(service, requests)
-        return ServiceLog(keys, log, wasted, hosts, host)
+        return ServiceLog(keys, log, wasted, hosts, host, requests.doubt > 0)
+
+    def _working(self, requests: RequestColumns) -> RequestColumns:
+        """Requests that a model worked on: without answers from a cache, checks and evaluations."""
+        statuses = self._view.store.texts(self._view.connection, np.unique(requests.status).tolist())
+        idle = [number for number, text in statuses.items() if text in WITHOUT_WORK]
+        return requests[~np.isin(requests.status, idle)] if idle else requests
 
     def _replicas(self, service: str, requests: RequestColumns) -> tuple[tuple[str, ...], Ints]:
         """Hosts that requests name, and the index of each request's, -1 without a name."""

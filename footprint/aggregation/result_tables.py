@@ -73,12 +73,13 @@ def split_records(host_day: HostDay) -> tuple[SplitRecord, ...]:
     """Splits of a host's day that hold a diagnosis or failed requests."""
     records = []
     for service, split in sorted(host_day.splits.items()):
-        if split.diagnosis is None and not split.wasted:
+        if split.diagnosis is None and not split.wasted and not split.doubted:
             continue
         content = {
             **(split.diagnosis.to_json() if split.diagnosis is not None else {}),
             "shares": [[*key, share, half] for key, (share, half) in sorted(split.shares.items())],
             "wasted": [[*key, part, count] for key, (part, count) in sorted(split.wasted.items())],
+            **({"quarantined": split.doubted} if split.doubted else {}),
         }
         status = split.diagnosis.status if split.diagnosis is not None else ""
         records.append(SplitRecord(service, status, json.dumps(content, ensure_ascii=False, sort_keys=True)))

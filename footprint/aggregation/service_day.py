@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from footprint.aggregation import METHOD_REVISION, METHOD_VERSION
+from footprint.aggregation.log_quality import log_quality_of_day
 from footprint.aggregation.request_logs import request_keys
 from footprint.aggregation.result_tables import charter_of
 from footprint.attribution.array_types import Ints
@@ -38,14 +39,17 @@ def counting_instant(requests: RequestColumns) -> Ints:
     return np.maximum(requests.end_us - 1, requests.start_us)
 
 
-def count_service_day(view: LedgerView, config: Config, service: str, day: int, since_us: int | None = None) -> ShardTables:
-    """Requests of a service that count on a UTC day (from the edge of slots ``since_us`` on), by slot."""
+def count_service_day(
+    view: LedgerView, config: Config, service: str, day: int, since_us: int | None = None
+) -> tuple[ShardTables, str]:
+    """Requests of a service that count on a UTC day (of slots from ``since_us`` on), by slot, and the quality of its log."""
     start_us, end_us = day * US_PER_DAY if since_us is None else since_us, (day + 1) * US_PER_DAY
     requests = view.requests(service, start_us, end_us)
     keys, key = request_keys(view, config, service, requests)
     at = counting_instant(requests)
     slot_us = slot_length_us(config.timezone)
     counts = np.stack([getattr(requests, name) for name in COUNT_COLUMNS], axis=1)
+    counts[requests.superseded > 0] = 0  # an attempt is no request
     is_window = (requests.requests > 1) & (requests.end_us >= 0) & (requests.start_us // slot_us != at // slot_us)
     window, window_slot_us, window_counts = divide_windows(
         requests.start_us[is_window], requests.end_us[is_window], counts[is_window], slot_us
@@ -59,4 +63,7 @@ def count_service_day(view: LedgerView, config: Config, service: str, day: int, 
     charters = [charter_of(config, use_case, slot) for use_case, slot in zip(use_cases, slots_us.tolist(), strict=True)]
     columns = {"service": [service] * len(key), "use_case": use_cases, "model": models, "charter": charters}
     amounts = dict(zip(COUNT_COLUMNS, counts.T, strict=True))
-    return build_shard_tables({"counts": {"start_s": slots_us // US_PER_S, **columns, **amounts}})
+    on_day = (at >= start_us) & (at < end_us)
+    quality = log_quality_of_day(view, service, day, requests, on_day)
+    tables = build_shard_tables({"counts": {"start_s": slots_us // US_PER_S, **columns, **amounts}})
+    return tables, quality

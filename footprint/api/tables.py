@@ -31,6 +31,7 @@ from footprint.queries import (
     split_diagnostics,
     uncertainty_budget,
 )
+from footprint.queries import log_quality as log_quality_query
 from footprint.queries import methods as methods_query
 from footprint.queries import objectives as objectives_query
 from footprint.server.job_runs import latest_runs
@@ -109,6 +110,9 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def refused(_: Query, __: str) -> Table:
         return list(refused_records.COLUMNS), refused_records.refused_records(store)
 
+    def log_quality(query: Query, _: str) -> Table:
+        return list(log_quality_query.COLUMNS), log_quality_query.log_quality(store, query.from_us, query.to_us)
+
     tables_by_name: dict[str, Callable[[Query, str], Table]] = {
         "methods": methods,
         "facts": facts,
@@ -120,6 +124,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "silent": silent,
         "sensors": sensors,
         "refused": refused,
+        "log-quality": log_quality,
     }
 
     @routes.get("/api/v1/tables/objectives", summary="Status of each budget and target in a period, by default the current one")

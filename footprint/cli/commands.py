@@ -63,6 +63,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Quality",
         (
             Command("check", "query:check", "Check freshness, coverage, balance, sensors and objectives; exit 6 if not met."),
+            Command("log-quality", "quality:log_quality", "Requests in quarantine, without work, mended and refused, and why."),
             Command("balance", "quality:balance", "Compare meters with attributed energy, and wall with parts."),
             Command("coverage", "quality:coverage", "Device time expected, known, measured, estimated and missing."),
             Command("quality", "quality:quality", "What witnesses say of each sensor, and the energy that rests on it."),

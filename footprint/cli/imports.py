@@ -145,29 +145,44 @@ def prometheus(
     to: Annotated[str | None, typer.Option("--to", metavar="T", help="Default: now.")] = None,
     exporter: Annotated[str, typer.Option(help="Only this exporter's metrics, where several show the same.")] = "",
     host_label: Annotated[str, typer.Option(help="The label that names the host; default the first usual one.")] = "",
+    exporters: Annotated[
+        Path | None,
+        typer.Option(
+            "--exporters", metavar="FILE", help="More exporters, in the columns of data/exporters.csv; they come first."
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> int:
     """Import energy and counts from a Prometheus server.
 
-    Raw samples of exporters and gateways; may be stopped and started again.
+    Raw samples of exporters and gateways; may be stopped and started again. Exits 1 if nothing was taken.
     """
+    from footprint.core.prometheus_metrics import add_exporters
     from footprint.core.units import US_PER_HOUR
     from footprint.figures.query import parse_bound
-    from footprint.ledger.prometheus_import import import_prometheus
+    from footprint.ledger.prometheus_import import Remarks, import_prometheus
     from footprint.ledger.prometheus_request_import import import_gateway_counters
 
     facts, store = opened(config, create=True)
     now = now_us()
     start, end = parse_bound("from", from_, facts.timezone), parse_bound("to", to, facts.timezone)
     start, end = now - US_PER_HOUR if start is None else start, now if end is None else end
-    done = import_prometheus(store, url, start, end, now, exporter=exporter, host_label=host_label)
-    counters = import_gateway_counters(store, facts, url, start, end, now) if not exporter else None
-    imports = [imported for imported in (done, counters) if imported is not None]
-    for imported in imports:
-        say(_summary(imported, Path()))
+    if exporters is not None:
+        add_exporters(exporters)
+    remarks = Remarks()
+    energies = import_prometheus(store, url, start, end, now, exporter=exporter, host_label=host_label, remarks=remarks)
+    imports = [energies]
+    say(_summary(energies, Path()))  # before the gateways are asked: this is stored, whatever comes
+    if not exporter:
+        gateways = import_gateway_counters(store, facts, url, start, end, now, remarks=remarks)
+        imports.append(gateways)
+        say(_summary(gateways, Path()))
+    for text in remarks:
+        say(text)
     if not any(imported.accepted or imported.duplicates for imported in imports):
-        say("nothing new that the table of exporters knows (data/exporters.csv)")
-    return Exit.OK
+        say("nothing was taken: no metric of this period is one that the table of exporters knows (data/exporters.csv)")
+        return Exit.FAILURE
+    return Exit.INCOMPLETE if any(imported.rejects for imported in imports) else Exit.OK
 
 
 @app.command("codecarbon")

@@ -29,6 +29,25 @@ from footprint.core.timestamps import format_instant, now_us
 from footprint.core.units import US_PER_S, kwh_from_uj
 
 
+def log_quality(
+    from_: FromOption = None,
+    to: ToOption = None,
+    config: ConfigOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+) -> int:
+    """List what was found in the logs of requests.
+
+    A request in quarantine counts, and its share of the energy is bounded. Answers from a cache, checks and evaluations count,
+    and no model worked on them. An attempt is no request: another one answered. Mended and refused records are of all time.
+    """
+    from footprint.queries.log_quality import COLUMNS, log_quality
+
+    facts = loaded(config)
+    rows = log_quality(open_store(facts), *bounds_of(facts, from_, to))
+    return print_rows(list(COLUMNS), rows, form, output, "nothing was found in the logs of the period")
+
+
 def balance(
     from_: FromOption = None,
     to: ToOption = None,

@@ -12,7 +12,13 @@ from footprint.core.estimate import Estimate
 EVALUATION_KEYS = {"model", "use_case", "score", "answers", "source"}
 ACTION_KEYS = {"cause", "service", "use_case", "owner", "status", "since", "text"}
 # Causes of footprint/queries/avoidable_energy.py; a test compares them.
-CAUSES = ("empty hours, nights and weekends", "empty hours, working time", "failed requests", "cancelled requests")
+CAUSES = (
+    "empty hours, nights and weekends",
+    "empty hours, working time",
+    "failed requests",
+    "cancelled requests",
+    "repeated attempts",
+)
 STATUSES = ("open", "under-way", "done", "declined")
 
 

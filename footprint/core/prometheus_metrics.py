@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import islice
+from pathlib import Path
 
-from footprint.core.records import FootprintError
+from footprint.core.records import COMPONENTS, FootprintError
 from footprint.core.resources import data_path
-from footprint.core.units import PJ_PER_UJ, UJ_PER_J, US_PER_S
+from footprint.core.units import UJ_PER_J
 
 # Of the pseudo-device of an inference server's own counters, by model and instance.
 SERVER_DEVICE_PREFIX = "served:"
+_OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 HOST_LABELS = ("hostname", "Hostname", "node_name", "node", "host", "exported_instance", "instance")
 # DCGM's blank values start at 0x7ffffffffffffff0; no real counter of energy comes close.
 _BLANK = 9.2e18
-REFRESH_US = US_PER_S // 4
 
 
 class OverlappingExporters(FootprintError):
@@ -35,7 +35,11 @@ class SourceUnavailable(FootprintError):
 
 @dataclass(frozen=True, slots=True)
 class ExporterMetric:
-    """One row of the table; ``micro`` is the factor from the metric's unit to µJ or µW."""
+    """One row of the table; ``micro`` is the factor from the metric's unit to µJ or µW, ``rank`` its place in the table.
+
+    ``kind`` is ``counter``, ``gauge``, ``delta`` (a missed sample is lost for good: not read) or ``part`` (contained in
+    another metric of its exporter: not read).
+    """
 
     exporter: str
     name: re.Pattern[str]
@@ -43,24 +47,46 @@ class ExporterMetric:
     kind: str
     micro: int
     component: str
-    device: str
+    device: tuple[str, ...]
     identity: tuple[str, ...]
-    where: tuple[str, re.Pattern[str]] | None
+    where: tuple[tuple[str, re.Pattern[str]], ...]
     duplicates: str
     group: str
     wrap_uj: int | None
     limit_uw: int
+    trap: str
+    order: int
 
-    def device_of(self, labels: Mapping[str, str]) -> str | None:
+    @property
+    def is_read(self) -> bool:
+        """Whether its samples are of use; the others are known, so that they are not taken for unknown ones."""
+        return self.kind in ("counter", "gauge")
+
+    @property
+    def is_positional(self) -> bool:
+        """Whether its devices are named by their place, such as an index, which two devices of a host may share."""
+        return bool(self.device) and not self.device[0].startswith("GPU-{")
+
+    def is_of(self, labels: Mapping[str, str]) -> bool:
+        """Whether the conditions of the row hold for a series."""
+        return all(pattern.fullmatch(labels.get(label, "")) for label, pattern in self.where)
+
+    def device_of(self, labels: Mapping[str, str], name: str = "") -> str | None:
         """Device that a series belongs to; None if the metric is not one of a device, or its condition excludes the series."""
-        if self.quantity.startswith("asked_") or self.kind == "delta":
-            # Counters of a gateway (ledger.prometheus_request_import), or deltas, of which a missed sample is lost for good.
+        if self.quantity.startswith("asked_") or not self.is_read:
             return None
-        if self.where is not None and not self.where[1].fullmatch(labels.get(self.where[0], "")):
-            return None
-        if self.device:
-            return re.sub(r"\{(\w+)\}", lambda match: labels.get(match[1], ""), self.device).rstrip(":") or None
-        return next((labels[name] for name in self.identity if labels.get(name)), None)
+        values = dict(labels)
+        if name and (match := self.name.fullmatch(name)):
+            values |= {key: text for key, text in match.groupdict().items() if text}
+        for label, pattern in self.where:
+            match = pattern.fullmatch(labels.get(label, ""))
+            if match is None:
+                return None
+            values |= {key: text for key, text in match.groupdict().items() if text}
+        for number, template in enumerate(self.device, 1):
+            if number == len(self.device) or all(values.get(key) for key in _PLACEHOLDER.findall(template)):
+                return _GPU_TWICE.sub("", _PLACEHOLDER.sub(lambda key: values.get(key[1], ""), template)).rstrip(":") or None
+        return next((values[label] for label in self.identity if values.get(label)), None)
 
     def rank(self, labels: Mapping[str, str]) -> int:
         """Preference among series that show one device through several interfaces; the lowest rank counts."""
@@ -79,15 +105,71 @@ class ExporterMetric:
         return None if self.kind == "gauge" and micro > self.limit_uw else micro
 
 
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_GPU_TWICE = re.compile(r"^GPU-(?=GPU-|MIG-)")  # some exporters cut the prefix of a UUID, and others do not
+_extra_rows: list[ExporterMetric] = []
+
+
 @cache
+def _shipped_rows() -> tuple[ExporterMetric, ...]:
+    return _read_table(data_path("exporters.csv"))
+
+
 def exporter_metrics() -> tuple[ExporterMetric, ...]:
-    """All rows of the table."""
-    with data_path("exporters.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(map(_exporter_metric, csv.DictReader(file)))
+    """All rows of the table: those of a file of the operator's first, then those that are shipped."""
+    return (*_extra_rows, *_shipped_rows())
 
 
-def _exporter_metric(row: dict[str, str]) -> ExporterMetric:
-    label, _, pattern = row["where"].partition("=")
+def add_exporters(path: Path) -> None:
+    """Put the rows of a file in the form of ``data/exporters.csv`` before those that are shipped; they hold for this process.
+
+    Raises
+    ------
+    BadExporterTable
+        If the file cannot be read, or a row is not valid; the message names the line.
+    """
+    _extra_rows[:] = _read_table(path)
+    metrics_named.cache_clear()
+
+
+def _read_table(path: Path) -> tuple[ExporterMetric, ...]:
+    rows: list[ExporterMetric] = []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                rows.append(_exporter_metric(row, len(rows)))
+    except OSError as error:
+        raise BadExporterTable(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, re.error) as error:
+        problem = f"no column {error}" if isinstance(error, KeyError) else str(error)
+        raise BadExporterTable(f"{path}:{len(rows) + 2}: {problem} (columns and examples: data/exporters.csv)") from None
+    return tuple(rows)
+
+
+class BadExporterTable(FootprintError):
+    """A table of exporters that cannot be used."""
+
+
+_QUANTITIES = re.compile(r"energy|power|(?:served|asked)_\w+")
+_KINDS = ("counter", "gauge", "delta", "part")
+_DUPLICATES = re.compile(r"|max|sum|prefer:.+")
+
+
+def _exporter_metric(row: dict[str, str], order: int) -> ExporterMetric:
+    for column, is_valid in (
+        ("component", row["component"] in COMPONENTS),
+        ("kind", row["kind"] in _KINDS),
+        ("quantity", _QUANTITIES.fullmatch(row["quantity"]) is not None),
+        ("duplicates", _DUPLICATES.fullmatch(row["duplicates"]) is not None),
+        ("to_micro", int(row["to_micro"]) > 0),
+        ("limit_w", int(row["limit_w"]) > 0),
+        ("name", bool(row["name"])),
+        ("device or identity", bool(row["device"] or row["identity"]) or row["kind"] in ("delta", "part")),
+    ):
+        if not is_valid:
+            raise ValueError(f"{column} is not valid")
+    conditions = (text.partition("=") for text in row["where"].split("&") if text)
     return ExporterMetric(
         row["exporter"],
         re.compile(row["name"]),
@@ -95,13 +177,15 @@ def _exporter_metric(row: dict[str, str]) -> ExporterMetric:
         row["kind"],
         int(row["to_micro"]),
         row["component"],
-        row["device"],
+        tuple(filter(None, row["device"].split(" else "))),
         tuple(filter(None, row["identity"].split("|"))),
-        (label, re.compile(pattern)) if label else None,
-        row["duplicates"],
+        tuple((label, re.compile(pattern)) for label, _, pattern in conditions),
+        row["duplicates"] or "max",
         row["group"],
         round(float(row["wrap_j"]) * UJ_PER_J) if row["wrap_j"] else None,
         int(row["limit_w"]) * UJ_PER_J,
+        row["trap"],
+        order,
     )
 
 
@@ -111,10 +195,24 @@ def metrics_named(name: str) -> tuple[ExporterMetric, ...]:
     return tuple(metric for metric in exporter_metrics() if metric.name.fullmatch(name))
 
 
+_ENERGY_NAME = re.compile(r"energy|joule|watt|power|(?:^|_)[kmu]?wh?(?:_total)?$", re.IGNORECASE)
+_OTHER_NAME = re.compile(
+    r"limit|capacity|rated|threshold|max|min(?!ute)|_avg|violation|throttl|state|_status$|health|efficien|factor|_created$|"
+    r"_bucket$|_info$|_count$|enabled|supported|cycles|interval|_seconds|volt|ampere|celsius|power_?(?:on|off|ed|shell|cycle)|"
+    r"predicted|price|cost|process_|container_|pod_|vm_",
+    re.IGNORECASE,
+)
+
+
+def looks_like_energy(name: str) -> bool:
+    """Whether a metric, by its name, may be an energy or a power that the table does not know."""
+    return bool(_ENERGY_NAME.search(name)) and not _OTHER_NAME.search(name) and not metrics_named(name)
+
+
 def series_host(labels: Mapping[str, str], host_label: str = "") -> str:
-    """Host of a series, without port: from the given label, else from the first usual one."""
-    host = labels.get(host_label, "") if host_label else next((labels[name] for name in HOST_LABELS if labels.get(name)), "")
-    return re.sub(r":\d+$", "", host)
+    """Host of a series, without port: from the given label, else from the first usual one that does not name itself."""
+    names = [re.sub(r":\d+$", "", labels[name]) for name in ((host_label,) if host_label else HOST_LABELS) if labels.get(name)]
+    return next((name for name in names if name not in _OWN_NAMES), names[0] if names else "")
 
 
 def check_overlap(exporters_by_group: Mapping[tuple[str, str], set[str]]) -> None:
@@ -131,74 +229,3 @@ def check_overlap(exporters_by_group: Mapping[tuple[str, str], set[str]]) -> Non
                 f"{host}: {' and '.join(sorted(exporters))} both show its {group}; they would be counted twice. "
                 "Choose one with --exporter"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectedCounter:
-    """State of a corrected counter: last raw value [µJ] and instant [µs], corrected value [µJ] and start of its epoch [µs]."""
-
-    raw_uj: int
-    at_us: int
-    value_uj: int
-    epoch_us: int
-
-
-def start_counter(raw_uj: int, at_us: int) -> CorrectedCounter:
-    """Counter at its first sample, which starts the epoch."""
-    return CorrectedCounter(raw_uj, at_us, raw_uj, at_us)
-
-
-def update_counter(before: CorrectedCounter, raw_uj: int, at_us: int, metric: ExporterMetric) -> CorrectedCounter:
-    """Counter after one more raw sample: a wrap is undone if it is unambiguous, else a new epoch starts."""
-    elapsed_us = at_us - before.at_us
-    max_uj = metric.limit_uw * (elapsed_us + REFRESH_US) // PJ_PER_UJ
-    delta = raw_uj - before.raw_uj
-    if delta < 0 and metric.wrap_uj is not None:
-        delta += metric.wrap_uj
-    is_ambiguous = metric.wrap_uj is not None and max_uj >= metric.wrap_uj  # it may have wrapped more than once
-    if is_ambiguous or not 0 <= delta <= max_uj:
-        return start_counter(raw_uj, at_us)
-    return CorrectedCounter(raw_uj, at_us, before.value_uj + delta, before.epoch_us)
-
-
-Series = tuple[str, dict[str, str], float]
-MAX_SERIES = 20_000  # of wanted names in one exposition
-# Each expression is anchored and possessive: it reads a character once, so a line costs its length and no more.
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*+")
-_LABEL = re.compile(r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+(,|(?=\}))')
-_VALUE = re.compile(r"[ \t]*+([-+0-9.eEinfINFtyaA]++)(?:[ \t]++-?[0-9.]++)?[ \t]*+(?:#.*+)?")
-_ESCAPE = re.compile(r'\\[\\"n]')
-_ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
-
-
-def parse_exposition(text: str, is_wanted: Callable[[str], object] = bool) -> Iterator[Series]:
-    """Name, labels and value of the samples of a Prometheus text whose name is wanted; malformed lines are skipped.
-
-    The name decides before the rest of a line is read. At most ``MAX_SERIES`` samples are given.
-    """
-    samples = (sample for line in text.split("\n") if (sample := _parse_sample(line.strip(" \t\r"), is_wanted)) is not None)
-    yield from islice(samples, MAX_SERIES)
-
-
-def _parse_sample(line: str, is_wanted: Callable[[str], object]) -> Series | None:
-    name = _NAME.match(line)
-    if name is None or not is_wanted(name[0]):
-        return None
-    labels: dict[str, str] = {}
-    position = name.end()
-    if line.startswith("{", position):
-        position += 1
-        while not line.startswith("}", position):
-            label = _LABEL.match(line, position)
-            if label is None:
-                return None
-            labels[label[1]] = _ESCAPE.sub(lambda escape: _ESCAPES[escape[0]], label[2])
-            position = label.end()
-        position += 1
-    elif not line.startswith((" ", "\t"), position):
-        return None
-    value = _VALUE.fullmatch(line, position)
-    try:
-        return None if value is None else (name[0], labels, float(value[1]))
-    except ValueError:
-        return None

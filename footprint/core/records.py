@@ -397,8 +397,9 @@ def check_request(record: RequestRecord, mended: Counter[str] | None = None) -> 
         return record
     if mended is not None:
         count_findings(findings, MENDED, mended)
-    values: dict[str, Any] = {name: getattr(numbers, name) for name in _NUMBERS}
-    return replace(record, **{name: None if value == UNKNOWN else value for name, value in values.items()})
+    values = ((name, getattr(numbers, name)) for name in _NUMBERS)
+    changes: dict[str, Any] = {name: None if value == UNKNOWN else value for name, value in values}
+    return replace(record, **changes)
 
 
 _NUMBERS = ("start_us", "end_us", "first_token_us", *COUNT_COLUMNS)

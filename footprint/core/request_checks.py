@@ -32,7 +32,8 @@ MOST_OUTPUT_TOKENS_PER_S = 20_000
 STAMP_US = 1_000  # finest step of timestamps that logs commonly have
 
 TOO_LONG, TOO_FAST = "a duration that its tokens do not explain", "more tokens than a model writes in the time"
-UNLIKE_SERVICE = "a duration far from those of its service"
+UNLIKE_SERVICE = "far slower or faster than the others of its service"
+LOG_STREAM = "log "  # of the key under which the quality of the log of a service is stored, before its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +132,25 @@ def longest_us(numbers: RequestNumbers) -> Any:
     return single_us + (MAX_WINDOW_US - single_us) * (numbers.requests > 1)
 
 
+def credible_end_us(numbers: RequestNumbers) -> Any:
+    """The end, but no later than a request of these tokens can credibly last; UNKNOWN where it is."""
+    limit_us = numbers.start_us + longest_us(numbers)
+    has_end = numbers.end_us != UNKNOWN
+    return numbers.end_us + (limit_us - numbers.end_us) * (has_end & (numbers.end_us > limit_us))
+
+
 def most_output_tokens(numbers: RequestNumbers) -> Any:
-    """The most tokens that a model credibly writes for requests of this duration; stamps may be in whole seconds or minutes."""
-    duration_us = numbers.end_us - numbers.start_us
+    """The most tokens that a model credibly writes for requests of this duration."""
+    return at_most_us(numbers) / US_PER_S * MOST_OUTPUT_TOKENS_PER_S * numbers.requests
+
+
+def at_most_us(numbers: RequestNumbers) -> Any:
+    """The longest that requests can have lasted by their stamps, which may be in whole seconds or minutes [µs]."""
     stamp_us: Any = STAMP_US
     for step_us in (US_PER_S, 60 * US_PER_S):
         is_coarse = (numbers.start_us % step_us == 0) & (numbers.end_us % step_us == 0)
         stamp_us = stamp_us + (step_us - stamp_us) * is_coarse
-    seconds = (duration_us + stamp_us) / US_PER_S
-    return seconds * MOST_OUTPUT_TOKENS_PER_S * numbers.requests
+    return numbers.end_us - numbers.start_us + stamp_us
 
 
 def _least(values: Any, limit: int) -> Any:

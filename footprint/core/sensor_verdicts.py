@@ -5,7 +5,8 @@ Standard library only and pure: the agent judges its own sensors, the server jud
 On the wire and in the ledger a verdict is a set of integers in the context of its device, named ``NAME/SOURCE``, where
 SOURCE is the source of the energy that was judged (``verdict/nvml-energy``). All values of one verdict have one instant,
 the end of its window. A verdict holds until the next one of the same device and source; while it is not ``agrees`` it is
-sent at each record interval, so windows of bad verdicts leave no hole.
+sent at each record interval with the energies since it was last sent, so windows of bad verdicts leave no hole. Where
+windows overlap, the worse verdict holds: a bad one reaches back to the start of what it was judged on.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Ints
 from footprint.attribution.row_columns import ENERGY_COLUMNS, OTHER_COLUMNS
-from footprint.attribution.split_status import REFUSED, SUSPECT
+from footprint.attribution.split_status import QUARANTINE, REFUSED, SUSPECT
 from footprint.impact.calculation_basis import CalculationBasis
 
 NAME_COLUMNS = ("service", "use_case", "model", "device", "charter")  # columns of a row that refer to names by number
@@ -30,19 +30,22 @@ BASIS_FLAGS = (
     "idle-not-learnt",
     "split-suspect",
     "split-by-declared-weights",
+    "requests-in-quarantine",
 )
 
 
 def basis_flags(basis: CalculationBasis) -> tuple[bool, ...]:
-    """Which of BASIS_FLAGS a basis raises: the second for non-zero cells only, the last two for cells that a model divided."""
+    """Which of BASIS_FLAGS a basis raises: the second for non-zero cells only, two of splits for cells that a model divided."""
+    split, _, _ = basis.split.partition(QUARANTINE)
     return (
         basis.pue_assumed,
         basis.uplift_assumed and basis.component == "host",
         basis.wue_assumed and basis.water is not None,
         basis.life_over,
         not basis.idle_known,
-        basis.split == SUSPECT,
-        basis.split == REFUSED,
+        split.strip() == SUSPECT,
+        split.strip() == REFUSED,
+        basis.split.endswith(QUARANTINE),
     )
 
 
@@ -94,7 +97,7 @@ class CellTable:
         amounts = self.amounts[order]
         divided = self.divided[order] > 0 if together else (amounts[:, _MODELLED] != 0) | (amounts[:, _SPREAD] != 0)
         always = np.ones(len(order), dtype=bool)
-        applies = np.stack([always, (amounts != 0).any(axis=1), always, always, always, divided, divided], axis=1)
+        applies = np.stack([always, (amounts != 0).any(axis=1), always, always, always, divided, divided, always], axis=1)
         flags = np.array([basis_flags(basis) for basis in self.bases], dtype=bool).reshape(-1, len(BASIS_FLAGS))
         raised_rows = np.logical_or.reduceat(flags[self.basis[order]] & applies, starts, axis=0)
         rows: list[list[bool]] = raised_rows.tolist()

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from footprint.core.records import FootprintError
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_withdrawal import withdraw_from_archive
+from footprint.ledger.attempts import withdraw_attempts
 from footprint.ledger.day_versions import WHOLE_DAY, bump_service_days, mark_streams_dirty, stream_extent
 from footprint.storage import schema
 from footprint.storage.database import Store, table
@@ -81,6 +82,7 @@ def withdraw_batch(store: Store, batch: int, reason: str, now_us: int) -> int:
             + _withdraw_requests(store, connection, batch)
             + _move_to_withdrawn(connection, _USERS, batch)
         )
+        withdraw_attempts(store, connection, batch)
         connection.execute(update(target).where(target.c.id == batch).values(withdrawn_us=now_us, reason=reason))
         store.record_event(connection, now_us, "withdraw", f"batch {batch} ({row.kind} {row.name}): {withdrawn} rows; {reason}")
     return withdrawn

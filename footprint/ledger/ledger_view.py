@@ -10,18 +10,29 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, func, select
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, func, select, text
 
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
 from footprint.core.limits import LAST_INSTANT_US, MAX_AHEAD_US
+from footprint.core.request_checks import (
+    QUARANTINED,
+    TOO_FAST,
+    TOO_LONG,
+    UNLIKE_SERVICE,
+    RequestNumbers,
+    credible_end_us,
+    examine,
+)
 from footprint.core.stored_forms import stored_as
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader
+from footprint.ledger.attempts import superseded_keys
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -108,9 +119,26 @@ class RequestColumns:
     output_tokens: Ints
     status: Ints
     replica: Ints
+    doubt: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # 0, or the place of a reason in ``DOUBTS``, from 1
+    superseded: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # 1 for attempts that another one answered
 
     def __len__(self) -> int:
         return len(self.start_us)
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> RequestColumns:
+        return RequestColumns(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    def numbers(self) -> RequestNumbers:
+        """The instants and counts, as the checks take them."""
+        return RequestNumbers(
+            self.start_us,
+            self.end_us,
+            self.first_token_us,
+            self.requests,
+            self.input_tokens,
+            self.cached_input_tokens,
+            self.output_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +158,20 @@ _SAMPLES = (
     f"UNION ALL SELECT * FROM ({_SAMPLE}time_us >= {{end:d}} AND time_us <= {{until:d}} "
     f"ORDER BY time_us LIMIT {NEIGHBOURS}) AS later"
 )
+_REQUEST_COLUMNS = (
+    "start_us",
+    "end_us",
+    "first_token_us",
+    "use_case_id",
+    "model_id",
+    "requests",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "status_id",
+    "replica_id",
+)
+DOUBTS = (TOO_LONG, TOO_FAST, UNLIKE_SERVICE)  # why a request is in quarantine
 _EMPTY = np.zeros(0, dtype=np.int64)
 _NO_DAYS = StreamDays(*[_EMPTY] * 6)
 
@@ -383,61 +425,77 @@ class LedgerView:
         return times[low : high + 1]
 
     def requests(self, service: str, start_us: int, end_us: int) -> RequestColumns:
-        """Requests of a service in flight during [start, end); those without an end by their start."""
+        """Requests of a service in flight during [start, end); those without an end by their start.
+
+        A request ends no later than its tokens make credible, whatever its log says.
+        """
         first, last = start_us // US_PER_DAY, (end_us - 1) // US_PER_DAY
         states = self._service_range(service, first, last).states
-        earliest_us = [states[day][0] for day in range(first, last + 1) if day in states]
-        rows: list[tuple[int, ...]] = []
-        if earliest_us:
-            target = table(schema.RequestRow)
-            names = (
-                "start_us",
-                "end_us",
-                "first_token_us",
-                "use_case_id",
-                "model_id",
-                "requests",
-                "input_tokens",
-                "cached_input_tokens",
-                "output_tokens",
-                "status_id",
-                "replica_id",
-            )
-            columns = [func.coalesce(target.c[name], -1) for name in names]
-            query = (
-                select(*columns)
-                .where(
-                    target.c.service_id == self._service_id(service),
-                    target.c.start_us >= min(*earliest_us, start_us),
-                    target.c.start_us < end_us,
-                    (target.c.end_us.is_(None)) | (target.c.end_us >= start_us),
-                )
-                .order_by(target.c.start_us, target.c.key)
-            )
-            rows = fetch_tuples(self.connection, query)
+        earliest_us = min((states[day][0] for day in range(first, last + 1) if day in states), default=None)
+        rows: list[tuple[Any, ...]] = []
+        given_way: set[bytes] = set()
+        retired: frozenset[int] = frozenset()
+        if earliest_us is not None:
+            from_us, number = min(earliest_us, start_us), self._service_id(service)
             retired = self.archive.days(f"service {service}")
-            first_day = min(*earliest_us, start_us) // US_PER_DAY
+            given_way = superseded_keys(self.connection, number, from_us, end_us)
+            rows = self._requests_since(number, from_us, start_us, end_us, keyed=bool(given_way or retired))
             sealed = [
-                row
-                for day in range(first_day, (end_us - 1) // US_PER_DAY + 1)
+                (*row, key)
+                for day in range(from_us // US_PER_DAY, (end_us - 1) // US_PER_DAY + 1)
                 if day in retired
-                for row in self.archive.requests(f"service {service}", day)
-                if row[0][0] < end_us and (row[0][1] == -1 or row[0][1] >= start_us)
+                for row, key in self.archive.requests(f"service {service}", day)
+                if row[0] < end_us and (row[1] == -1 or row[1] >= start_us)
             ]
             if sealed:
-                keyed = self.connection.execute(
-                    select(*columns, target.c.key).where(
-                        target.c.service_id == self._service_id(service),
-                        target.c.start_us >= min(*earliest_us, start_us),
-                        target.c.start_us < end_us,
-                        (target.c.end_us.is_(None)) | (target.c.end_us >= start_us),
-                    )
-                )
-                keyed_rows = [(tuple(row)[:-1], bytes(row[-1])) for row in keyed] + sealed
-                rows = [row for row, _ in sorted(keyed_rows, key=lambda item: (item[0][0], item[1]))]
-        columns_of_rows = np.array(rows, dtype=np.int64).reshape(-1, 11)
-        columns_of_rows[:, 1] = np.minimum(columns_of_rows[:, 1], self.until_us)
-        return RequestColumns(*(np.ascontiguousarray(columns_of_rows[:, index]) for index in range(11)))
+                rows = sorted([*rows, *sealed], key=lambda row: (row[0], bytes(row[-1])))
+        superseded = np.array([bytes(row[-1]) in given_way for row in rows] if given_way else [False] * len(rows), dtype=np.int64)
+        width = len(_REQUEST_COLUMNS)
+        columns = np.array([row[:width] for row in rows] if given_way or retired else rows, dtype=np.int64).reshape(-1, width)
+        columns[:, 1] = np.minimum(columns[:, 1], self.until_us)
+        requests = RequestColumns(*(np.ascontiguousarray(columns[:, index]) for index in range(width)))
+        return _judged(replace(requests, superseded=superseded), start_us)
+
+    def units(self, service: str, day: int) -> list[list[Any]]:
+        """Use case, model, unit and amount of the functional units of the requests of a service that end on a UTC day."""
+        target = table(schema.RequestRow)
+        ends_us = func.coalesce(target.c.end_us, target.c.start_us)
+        names = (target.c.use_case_id, target.c.model_id, target.c.unit_id)
+        states = self._service_range(service, day, day).states
+        if day not in states:
+            return []
+        query = (
+            select(*names, func.sum(target.c.units))
+            .where(
+                target.c.service_id == self._service_id(service),
+                target.c.start_us >= min(states[day][0], day * US_PER_DAY),
+                target.c.start_us < (day + 1) * US_PER_DAY,
+                ends_us > day * US_PER_DAY,
+                ends_us <= (day + 1) * US_PER_DAY,
+                target.c.units.is_not(None),
+            )
+            .group_by(*names)
+        )
+        rows = self.connection.execute(query).all()
+        texts = self.store.texts(self.connection, {number for row in rows for number in row[:3]})
+        return sorted([*(texts[number] for number in row[:3]), float(row[3])] for row in rows)
+
+    def _requests_since(self, service_id: int, from_us: int, start_us: int, end_us: int, *, keyed: bool) -> list[tuple[Any, ...]]:
+        """Requests in SQL that may be in flight during [start, end), of those that start at ``from_us`` [µs] or later, in order.
+
+        The few that last for more than a day have an index of their own, so that one of them makes no day read months.
+        """
+        target = table(schema.RequestRow)
+        columns = [func.coalesce(target.c[name], -1) for name in _REQUEST_COLUMNS] + [target.c.key] * keyed
+        query = select(*columns).where(target.c.service_id == service_id).order_by(target.c.start_us, target.c.key)
+        recent_us = max(from_us, start_us - schema.LONG_US)
+        in_flight = (target.c.end_us.is_(None)) | (target.c.end_us >= start_us)
+        rows = fetch_tuples(self.connection, query.where(target.c.start_us >= recent_us, target.c.start_us < end_us, in_flight))
+        if from_us == recent_us:
+            return rows
+        is_long = text(f"end_us - start_us > {schema.LONG_US}")
+        earlier = (target.c.start_us >= from_us) & (target.c.start_us < recent_us) & (target.c.end_us >= start_us)
+        return [*fetch_tuples(self.connection, query.where(is_long, earlier)), *rows]
 
     def _requests_extent(self, ignored_ids: Collection[int]) -> tuple[int, int] | None:
         """First start and last end [µs] of requests, from the index and the days of services; None if they do not suffice.
@@ -491,6 +549,18 @@ class LedgerView:
         if not known_spans:
             return None
         return min(low for low, _ in known_spans), max(high for _, high in known_spans)
+
+
+def _judged(requests: RequestColumns, start_us: int) -> RequestColumns:
+    """Requests with credible ends and first tokens, and what is doubted; without those that then end before ``start_us`` [µs]."""
+    numbers, findings = examine(requests.numbers())
+    doubt = np.zeros(len(requests), dtype=np.int64)
+    for finding in findings:
+        if finding.outcome == QUARANTINED:
+            doubt[finding.rows & (doubt == 0)] = DOUBTS.index(finding.reason) + 1
+    end_us = np.asarray(credible_end_us(numbers))
+    judged = replace(requests, end_us=end_us, first_token_us=np.asarray(numbers.first_token_us), doubt=doubt)
+    return judged[(end_us < 0) | (end_us >= start_us)]
 
 
 def last_possible_us(connection: Connection) -> int:

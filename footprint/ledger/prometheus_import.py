@@ -9,27 +9,31 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from ipaddress import ip_address
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
+from footprint.core.counter_registers import CorrectedCounter, CounterCorrection, Register, shows_same_counter
+from footprint.core.exposition import plain_name
 from footprint.core.limits import Reject, RejectList, instant_fault, name_fault, printable
 from footprint.core.prometheus_metrics import (
-    CorrectedCounter,
     ExporterMetric,
     SourceUnavailable,
     check_overlap,
+    looks_like_energy,
     metrics_named,
     series_host,
-    start_counter,
-    update_counter,
 )
+from footprint.core.records import grade_of
+from footprint.core.series_identity import DeviceSeries, resolve_devices
 from footprint.core.timestamps import format_instant
 from footprint.core.units import US_PER_S
 from footprint.ledger.energy_file import CONTEXT_GRADE, Readings, StreamKey
@@ -46,10 +50,33 @@ Fetch = Callable[[str, dict[str, str]], bytes]
 Points = dict[int, int]  # instant [µs] -> value [µJ or µW]
 
 
+MAX_REMARKS = 100
+MAX_NAMES_TOLD = 10
+
+
+@dataclass(slots=True)
+class Remarks:
+    """What an import did not take, or took in a way that a person should know: texts, with how often each was met."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, text: str, count: int = 1) -> None:
+        """Count a remark."""
+        if count and (text in self.counts or len(self.counts) < MAX_REMARKS):
+            self.counts[text] += count
+
+    def __iter__(self) -> Iterator[str]:
+        for text, count in sorted(self.counts.items()):
+            yield text.replace("{count}", str(count))
+
+
 @dataclass(slots=True)
 class _DeviceSamples:
+    """Samples of one device and quantity of a host, in one piece of the time."""
+
+    key: StreamKey
     metric: ExporterMetric
-    points: Points = field(default_factory=dict)
+    points: Points
 
 
 def http_fetcher(url: str) -> Fetch:
@@ -96,31 +123,39 @@ def import_prometheus(
     exporter: str = "",
     host_label: str = "",
     fetch: Fetch | None = None,
+    remarks: Remarks | None = None,
 ) -> ImportResult:
     """Import the readings in [from, to) of every supported metric of the server.
+
+    ``remarks`` collects what was left out or recognised as one, for a person to read.
 
     Raises
     ------
     SourceUnavailable
         If the server does not answer.
-    Overlap
-        If two exporters report the same energy of a host; nothing is stored.
+    OverlappingExporters
+        If two exporters count the same energy of a host; nothing is stored.
     """
+    remarks = Remarks() if remarks is None else remarks
     send = fetch or http_fetcher(url)
-    names = metric_names(send, from_us, to_us, exporter)
+    names = metric_names(send, from_us, to_us, exporter, remarks)
     streams = StreamIds(store)
     check_overlap(_exporters_by_host(send, names, from_us, to_us, exporter, host_label))
-    known: dict[tuple[str, str, str], CorrectedCounter] = {}
+    corrections: dict[tuple[str, str, str, str], CounterCorrection] = {}
+    name_of_host: dict[str, str] = {}
 
     def readings_and_ids() -> Iterator[tuple[Readings, list[int], RejectList]]:
         for start_us in range(from_us - LOOK_BACK_US, to_us, CHUNK_US):
             end_us = min(start_us + CHUNK_US, to_us)
-            devices = _devices(send, names, start_us, end_us, exporter, host_label)
-            for identity, device in sorted(devices.items(), key=lambda item: item[0]):
-                rejects = _drop_implausible(identity, device, now_us)
-                readings = _readings(store, identity, device, known, from_us)
-                if len(readings) or rejects:
-                    yield readings, streams.resolve(readings.streams) if len(readings) else [], rejects
+            series_of_host = _series_by_host(send, names, start_us, end_us, exporter, host_label, remarks)
+            _join_hosts(series_of_host, name_of_host, remarks)
+            for host, series in sorted(series_of_host.items()):
+                for device in _devices(host, series, remarks):
+                    rejects = _drop_implausible(device, now_us)
+                    readings = _readings(store, device, corrections, from_us)
+                    if len(readings) or rejects:
+                        yield readings, streams.resolve(readings.streams) if len(readings) else [], rejects
+        _remark_on_counters(corrections, remarks)
 
     name = f"{without_credentials(url)} {format_instant(from_us)}/{format_instant(to_us)}"
     return import_readings(store, name, readings_and_ids(), now_us)
@@ -146,53 +181,158 @@ def _documented_form(path: str) -> Iterator[None]:
         raise SourceUnavailable(f"{path}: the answer does not have the documented form") from None
 
 
-def metric_names(send: Fetch, from_us: int, to_us: int, exporter: str) -> list[str]:
-    """Supported metrics that the server has."""
+def metric_names(send: Fetch, from_us: int, to_us: int, exporter: str, remarks: Remarks | None = None) -> list[str]:
+    """Supported metrics that the server has; ``remarks`` names those that look like energy and are not read."""
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     path = "/api/v1/label/__name__/values"
-    names = _fetch_json(send, path, window)
+    answer = _fetch_json(send, path, window)
     with _documented_form(path):
-        names = sorted(name for name in names if isinstance(name, str))
-    return [name for name in names if any(not exporter or metric.exporter == exporter for metric in metrics_named(name))]
+        names = sorted(name for name in answer if isinstance(name, str))
+    if remarks is not None:
+        _remark_on_names(names, exporter, remarks)
+    known = ((name, metrics_named(plain_name(name))) for name in names)
+    return [name for name, rows in known if any(row.is_read and (not exporter or row.exporter == exporter) for row in rows)]
+
+
+def _remark_on_names(names: list[str], exporter: str, remarks: Remarks) -> None:
+    if not names:
+        remarks.add("the server has no metric at all in this period")
+    deltas = {row.trap: name for name in names for row in metrics_named(plain_name(name)) if row.kind == "delta"}
+    for trap, name in deltas.items():
+        remarks.add(f"{name} is known, and not read: {trap}")
+    unknown = [name for name in names if looks_like_energy(plain_name(name))]
+    listed = printable(", ".join(unknown[:MAX_NAMES_TOLD]))
+    if unknown and not exporter:
+        more = f" and {len(unknown) - MAX_NAMES_TOLD} more" if len(unknown) > MAX_NAMES_TOLD else ""
+        remarks.add(
+            f"not read, because the table of exporters does not know them: {listed}{more}; "
+            "they look like energy or power; describe those that are in a file with the columns of data/exporters.csv, and give "
+            "it with --exporters"
+        )
 
 
 def _exporters_by_host(
     send: Fetch, names: list[str], from_us: int, to_us: int, exporter: str, host_label: str
 ) -> Mapping[tuple[str, str], set[str]]:
+    """Exporters that count energy, by host and group; meters of power beside them are witnesses."""
     exporters: dict[tuple[str, str], set[str]] = defaultdict(set)
     window = {"start": repr(from_us / US_PER_S), "end": repr(to_us / US_PER_S)}
     for name in names:
-        series = _fetch_json(send, "/api/v1/series", {"match[]": name} | window)
+        series = _fetch_json(send, "/api/v1/series", {"match[]": _selector(name)} | window)
         with _documented_form("/api/v1/series"):
             labels_of_series = [_labels(labels) for labels in series]
         for labels in labels_of_series:
-            for metric in metrics_named(name):
-                if metric.device_of(labels) and (not exporter or metric.exporter == exporter):
+            for metric in metrics_named(plain_name(name)):
+                is_counter = metric.quantity == "energy" and metric.device_of(labels, plain_name(name))
+                if is_counter and (not exporter or metric.exporter == exporter):
                     exporters[series_host(labels, host_label), metric.group].add(metric.exporter)
     return exporters
 
 
-def _devices(
-    send: Fetch, names: list[str], start_us: int, end_us: int, exporter: str, host_label: str
-) -> dict[tuple[str, str, str], _DeviceSamples]:
-    """Samples in [start, end) by (host, device, quantity), with duplicate series resolved by rank."""
-    devices: dict[tuple[str, str, str], _DeviceSamples] = {}
-    best_rank: dict[tuple[str, str, str], int] = {}
+def _selector(name: str) -> str:
+    """Selector of a metric in PromQL; a name in UTF-8 stands in quotes (Prometheus 3)."""
+    if plain_name(name) == name:
+        return name
+    return "{" + json.dumps(name, ensure_ascii=False) + "}"
+
+
+def _series_by_host(
+    send: Fetch, names: list[str], start_us: int, end_us: int, exporter: str, host_label: str, remarks: Remarks
+) -> dict[str, list[DeviceSeries]]:
+    """Series in [start, end) by host, with their samples in µJ or µW."""
+    series_of_host: dict[str, list[DeviceSeries]] = defaultdict(list)
     for name in names:
-        for labels, values in fetch_samples(send, name, start_us, end_us):
-            for metric in metrics_named(name):
-                device = metric.device_of(labels)
-                if device is None or (exporter and metric.exporter != exporter):
-                    continue
-                identity = series_host(labels, host_label), device, metric.quantity
-                rank = metric.rank(labels)
-                if rank > best_rank.get(identity, rank):
-                    continue
-                if rank < best_rank.get(identity, rank):
-                    devices.pop(identity, None)
-                best_rank[identity] = rank
-                _merge_samples(devices.setdefault(identity, _DeviceSamples(metric)), values)
-    return devices
+        plain = plain_name(name)
+        for labels, values in fetch_samples(send, name, start_us, end_us, remarks):
+            for metric in metrics_named(plain):
+                device = metric.device_of(labels, plain)
+                if device is not None and (not exporter or metric.exporter == exporter):
+                    points = {at_us: value for at_us, raw in values if (value := metric.to_micro(raw)) is not None}
+                    remarks.add(
+                        f"{{count}} samples of {name} are no reading: a blank, a negative value, or more than "
+                        f"{metric.limit_uw // 10**6} W",
+                        len(values) - len(points) if metric.group != "wall" else 0,
+                    )
+                    series_of_host[series_host(labels, host_label)].append(DeviceSeries(metric, plain, labels, device, points))
+    return series_of_host
+
+
+def _is_same(first: Points, second: Points) -> bool | None:
+    return shows_same_counter(first.items(), second.items())
+
+
+def _join_hosts(series_of_host: dict[str, list[DeviceSeries]], name_of_host: dict[str, str], remarks: Remarks) -> None:
+    """Give the hosts that show the same counters one name: one exporter that is scraped under several names counts once."""
+    for first, second in _same_hosts(series_of_host):
+        kept, other = sorted((name_of_host.get(first, first), name_of_host.get(second, second)), key=_name_preference)
+        if kept != other:
+            name_of_host[other] = kept
+            remarks.add(f"{other} and {kept} show the same counters: one machine under two names, counted once, as {kept}")
+    for host in [host for host in series_of_host if host in name_of_host]:
+        name = host
+        while name in name_of_host:
+            name = name_of_host[name]
+        series_of_host[name] = [*series_of_host.get(name, []), *series_of_host.pop(host)]
+
+
+def _name_preference(host: str) -> tuple[bool, int, str]:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False, len(host), host
+    return True, len(host), host
+
+
+def _same_hosts(series_of_host: dict[str, list[DeviceSeries]]) -> Iterator[tuple[str, str]]:
+    """Pairs of hosts of which a counter is the same; only counters whose values are near each other are compared."""
+    counters: dict[Any, list[tuple[int, str, Points]]] = defaultdict(list)
+    for host, series in series_of_host.items():
+        for one in series:
+            if one.metric.quantity == "energy" and len(one.content) > 1:
+                counters[one.metric.order, one.own].append((0, host, one.content))
+    for alike in counters.values():
+        if len(alike) < 2:
+            continue
+        at_us = sorted(min(points) + max(points) for _, _, points in alike)[len(alike) // 2] // 2
+        near = sorted((_value_at(points, at_us), host, points) for _, host, points in alike)
+        for (_, first, first_points), (_, second, second_points) in pairwise(near):
+            if first != second and _is_same(first_points, second_points):
+                yield first, second
+
+
+def _value_at(points: Points, at_us: int) -> int:
+    return points[max((t for t in points if t <= at_us), default=min(points))]
+
+
+def _devices(host: str, series: list[DeviceSeries], remarks: Remarks) -> Iterator[_DeviceSamples]:
+    """Samples by device and quantity, with the series that belong together combined."""
+    grades = {"energy": "counter", "power": "power"}
+    for together in resolve_devices(host, series, _is_same, remarks.add):
+        first = together[0]
+        grade = grades.get(first.metric.quantity, CONTEXT_GRADE)
+        if first.is_witness:
+            grade = grade_of(first.source, counter=first.metric.quantity == "energy")
+        key = StreamKey(host, first.device, first.metric.quantity, grade, first.metric.component, first.source)
+        yield _DeviceSamples(key, first.metric, _combined(together, remarks))
+
+
+def _combined(together: list[DeviceSeries], remarks: Remarks) -> Points:
+    metric = together[0].metric
+    points: Points = {}
+    parts: Counter[int] = Counter()
+    by_own: dict[Any, Points] = defaultdict(dict)  # a part that two jobs show is one part
+    for one in together:
+        by_own[one.own].update(one.content)
+    for content in by_own.values() if metric.duplicates == "sum" else [one.content for one in together]:
+        for at_us, value in content.items():
+            points[at_us] = metric.combine(points[at_us], value) if at_us in points else value
+            parts[at_us] += 1
+    if metric.duplicates == "sum" and metric.quantity == "energy":
+        missing = [at_us for at_us, count in parts.items() if count < len(by_own)]
+        for at_us in missing:  # the sum of the other parts would be taken for the whole
+            del points[at_us]
+        remarks.add(f"{{count}} samples of {together[0].name} lack one of the series that are summed", len(missing))
+    return points
 
 
 def _labels(value: Any) -> dict[str, str]:
@@ -200,39 +340,34 @@ def _labels(value: Any) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()}
 
 
-def fetch_samples(send: Fetch, name: str, start_us: int, end_us: int) -> Iterator[tuple[dict[str, str], list[tuple[int, float]]]]:
+def fetch_samples(
+    send: Fetch, name: str, start_us: int, end_us: int, remarks: Remarks | None = None
+) -> Iterator[tuple[dict[str, str], list[tuple[int, float]]]]:
     """(labels, raw samples in order) of each series of a metric over [start, end)."""
     samples_of_series: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = defaultdict(list)
+    skipped = 0
     for begin_us in range(start_us, end_us, CHUNK_US):
         close_us = min(begin_us + CHUNK_US, end_us)
         seconds = -(-(close_us - begin_us) // US_PER_S)
-        query = {"query": f"{name}[{seconds}s]", "time": repr((close_us - 1) / US_PER_S)}
+        query = {"query": f"{_selector(name)}[{seconds}s]", "time": repr((close_us - 1) / US_PER_S)}
         answer = _fetch_json(send, "/api/v1/query", query)
         with _documented_form("/api/v1/query"):
             for series in answer["result"]:
-                parsed = ((round(float(at_s) * US_PER_S), float(text)) for at_s, text in series["values"])
-                # A server may treat the window as closed at both ends. Markers of stale series are NaN.
-                samples_of_series[tuple(sorted(_labels(series["metric"]).items()))] += [
-                    sample for sample in parsed if begin_us <= sample[0] < close_us and math.isfinite(sample[1])
-                ]
+                parsed = [(round(float(at_s) * US_PER_S), float(text)) for at_s, text in series.get("values", ())]
+                # A server may treat the window as closed at both ends.
+                inside = [sample for sample in parsed if begin_us <= sample[0] < close_us]
+                values = [sample for sample in inside if math.isfinite(sample[1])]
+                skipped += len(inside) - len(values)
+                samples_of_series[tuple(sorted(_labels(series["metric"]).items()))] += values
+    if remarks is not None:
+        remarks.add(f"{{count}} samples of {name} are no number (markers of stale series), and were skipped", skipped)
     yield from ((dict(labels), values) for labels, values in samples_of_series.items())
 
 
-def _merge_samples(device: _DeviceSamples, values: list[tuple[int, float]]) -> None:
-    for at_us, raw in values:
-        value = device.metric.to_micro(raw)
-        if value is None:
-            continue
-        earlier = device.points.get(at_us)
-        if earlier is not None:
-            value = device.metric.combine(earlier, value)
-        device.points[at_us] = value
-
-
-def _drop_implausible(identity: tuple[str, str, str], device: _DeviceSamples, now_us: int) -> RejectList:
+def _drop_implausible(device: _DeviceSamples, now_us: int) -> RejectList:
     """Take out samples of impossible times or names, and return why."""
     rejects = file_rejects()
-    for column, text in zip(("host", "device"), identity, strict=False):
+    for column, text in (("host", device.key.host), ("device", device.key.device)):
         if device.points and (fault := name_fault(text) or ("" if text else "empty")):
             rejects.extend([Reject(0, column, fault)] * len(device.points))
             device.points.clear()
@@ -243,40 +378,58 @@ def _drop_implausible(identity: tuple[str, str, str], device: _DeviceSamples, no
 
 
 def _readings(
-    store: Store,
-    identity: tuple[str, str, str],
-    device: _DeviceSamples,
-    states: dict[tuple[str, str, str], CorrectedCounter],
-    from_us: int,
+    store: Store, device: _DeviceSamples, corrections: dict[tuple[str, str, str, str], CounterCorrection], from_us: int
 ) -> Readings:
     """Readings of one device from ``from_us`` on; a counter continues from the last sample that the ledger holds too."""
-    host, name, quantity = identity
-    metric, times = device.metric, sorted(device.points)
-    grade = {"energy": "counter", "power": "power"}.get(quantity, CONTEXT_GRADE)
-    key = StreamKey(host, name, quantity, grade, metric.component, f"{metric.exporter}-{quantity}")
+    key, times = device.key, sorted(device.points)
     rows: list[tuple[int, int, int]] = []
     epochs: dict[str, int] = {"": 0}
-    if quantity == "power":
+    if key.quantity == "power":
         rows = [(at_us, device.points[at_us], 0) for at_us in times if at_us >= from_us]
     else:
-        state = states.get(identity) or _last_common_state(store, key, device.points)
-        for at_us in times:
-            if at_us < from_us and (state is None or at_us <= state.at_us):
-                continue
-            if state is None:
-                state = start_counter(device.points[at_us], at_us)
-            elif at_us > state.at_us:
-                state = update_counter(state, device.points[at_us], at_us, metric)
-            else:
-                continue  # already in the ledger
-            rows.append((at_us, state.value_uj, epochs.setdefault(f"{_EPOCH_PREFIX}{state.epoch_us}", len(epochs))))
-        if state is not None:
-            states[identity] = state
+        correction = corrections.get(key.identity)
+        if correction is None:
+            correction = corrections[key.identity] = _begin_correction(store, device, from_us)
+        begun_us = correction.state.at_us if correction.state is not None else from_us - 1
+        new_times = [at_us for at_us in times if at_us > begun_us]
+        for state in correction.correct(new_times, [device.points[at_us] for at_us in new_times]):
+            rows.append((state.at_us, state.value_uj, epochs.setdefault(f"{_EPOCH_PREFIX}{state.epoch_us}", len(epochs))))
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
     zeros = np.zeros(len(columns), dtype=np.int64)
     return Readings(
         [key], zeros, columns[:, 0], zeros, columns[:, 1], zeros - 1, list(epochs), columns[:, 2], zeros, zeros, zeros
     )
+
+
+def _begin_correction(store: Store, device: _DeviceSamples, from_us: int) -> CounterCorrection:
+    metric = device.metric
+    register = Register(metric.wrap_uj, metric.component) if metric.wrap_uj is not None else None
+    state = _last_common_state(store, device.key, device.points)
+    begun_us = state.at_us if state is not None else from_us - 1
+    earlier = [at_us for at_us in sorted(device.points) if at_us <= begun_us]
+    correction = CounterCorrection(metric.limit_uw, register)
+    correction.correct(earlier, [device.points[at_us] for at_us in earlier])  # the power before bears out what comes next
+    correction.state, correction.unseen_wraps, correction.unexplained_falls = state, 0, 0
+    return correction
+
+
+def _remark_on_counters(corrections: Mapping[tuple[str, str, str, str], CounterCorrection], remarks: Remarks) -> None:
+    for (host, device, _, _), correction in corrections.items():
+        register = correction.register
+        if register is None:
+            continue
+        range_uj = register.range_uj or register.default_uj
+        if correction.unseen_wraps:
+            remarks.add(
+                f"{host} {device}: {correction.unseen_wraps} intervals are so long that its register of "
+                f"{range_uj // 10**6} J may have started again unseen: their energy is missing; scrape at least every "
+                f"{range_uj // (2 * correction.limit_uw)} s"
+            )
+        if correction.unexplained_falls:
+            remarks.add(
+                f"{host} {device}: {correction.unexplained_falls} falls of its counter fit no range of a register: a reset, "
+                "whose energy is missing"
+            )
 
 
 def _last_common_state(store: Store, key: StreamKey, points: Points) -> CorrectedCounter | None:

@@ -20,7 +20,15 @@ from footprint.core.limits import Reject, personal_name_fault
 from footprint.core.prometheus_metrics import ExporterMetric, metrics_named
 from footprint.core.records import BadLine, RequestRecord, check_record
 from footprint.ledger.importers import ImportResult, import_request_records
-from footprint.ledger.prometheus_import import LOOK_BACK_US, Fetch, fetch_samples, http_fetcher, metric_names, without_credentials
+from footprint.ledger.prometheus_import import (
+    LOOK_BACK_US,
+    Fetch,
+    Remarks,
+    fetch_samples,
+    http_fetcher,
+    metric_names,
+    without_credentials,
+)
 from footprint.ledger.request_file import UNKNOWN_USE_CASE
 from footprint.storage.database import Store
 
@@ -37,7 +45,14 @@ class _GatewayCounters:
 
 
 def import_gateway_counters(
-    store: Store, config: Config, url: str, from_us: int, to_us: int, now_us: int, fetch: Fetch | None = None
+    store: Store,
+    config: Config,
+    url: str,
+    from_us: int,
+    to_us: int,
+    now_us: int,
+    fetch: Fetch | None = None,
+    remarks: Remarks | None = None,
 ) -> ImportResult:
     """Import the request windows in [from, to) of every gateway that the server scraped.
 
@@ -52,7 +67,7 @@ def import_gateway_counters(
     ]
     gateways: dict[str, _GatewayCounters] = defaultdict(_GatewayCounters)
     for name in names:
-        for labels, points in fetch_samples(send, name, from_us - LOOK_BACK_US, to_us):
+        for labels, points in fetch_samples(send, name, from_us - LOOK_BACK_US, to_us, remarks):
             for metric in filter(_counts_requests, metrics_named(name)):
                 _add(gateways, metric, labels, points)
     service_of = partial(_service_of_model, config.services_of_model)
@@ -85,7 +100,7 @@ def _add(
 ) -> None:
     gateway = gateways[labels.get("instance", "")]
     gateway.scrapes.update(at_us for at_us, _ in points)
-    if metric.where is not None and not metric.where[1].fullmatch(labels.get(metric.where[0], "")):
+    if not metric.is_of(labels):
         return
     names = (labels[name] for name in metric.identity if labels.get(name) not in (None, "", "None"))
     use_case = next((name for name in names if not personal_name_fault(name)), UNKNOWN_USE_CASE)

@@ -23,6 +23,7 @@ from footprint.core.limits import RejectList
 from footprint.core.records import COUNT_COLUMNS, MAX_ATTEMPT, RequestRecord
 from footprint.core.request_checks import IMPLAUSIBLE, MENDED, REFUSED, STATUSES, WITHOUT_WORK, RequestNumbers, examine, reason_of
 from footprint.ledger import column_parsers
+from footprint.ledger.attempts import row_key
 from footprint.ledger.input_description import looks_like
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.rejects import ColumnErrors
@@ -71,6 +72,18 @@ class RequestRows:
 
     def __len__(self) -> int:
         return len(self.start_us)
+
+    def numbers(self) -> RequestNumbers:
+        """The instants and counts, as the checks take them."""
+        return RequestNumbers(
+            self.start_us,
+            self.end_us,
+            self.first_token_us,
+            self.requests,
+            self.input_tokens,
+            self.cached_input_tokens,
+            self.output_tokens,
+        )
 
     def names(self) -> set[str]:
         """All texts that the store refers to by id."""
@@ -244,19 +257,26 @@ _FIXED = struct.Struct(">7qd")
 def request_keys(requests: RequestRows, seen: dict[bytes, int]) -> tuple[list[bytes], list[bytes]]:
     """Key (16 bytes) and content digest (8 bytes) of each request.
 
-    With an id the key is derived from (service, id). Without one it is derived from the whole row and its ordinal among
-    equal rows of one file, counted in ``seen``; it starts with the start instant, so that rows of one time are adjacent.
+    With an id the key is derived from (service, id), and the attempt. Without one, from the whole row and its ordinal among equal
+    rows of one file, counted in ``seen``; it starts with the start instant, so that rows of one time are adjacent.
     """
     row_keys, contents = [], []
     numeric = [getattr(requests, name).tolist() for name in _NUMBERS]
     units = np.nan_to_num(requests.units, nan=-1.0).tolist()
     texts_by_name = [getattr(requests, name) for name in _TEXTS]
-    rows = zip(zip(*numeric, units, strict=True), zip(*texts_by_name, strict=True), requests.id, requests.replica, strict=True)
-    for values, texts, identity, replica in rows:
+    rows = zip(
+        zip(*numeric, units, strict=True),
+        zip(*texts_by_name, strict=True),
+        requests.id,
+        requests.replica,
+        requests.attempt.tolist(),
+        strict=True,
+    )
+    for values, texts, identity, replica, number in rows:
         body = _FIXED.pack(*values) + "\0".join((*texts, replica) if replica else texts).encode()
         content = hashlib.blake2b(body, digest_size=8).digest()
         if identity:
-            key = hashlib.blake2b(f"{texts[0]}\0{identity}".encode(), digest_size=16, person=b"id").digest()
+            key = row_key(texts[0], identity, texts[4], number, values[0], values[1])
         else:
             ordinal = seen.get(content, 0)
             seen[content] = ordinal + 1

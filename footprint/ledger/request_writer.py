@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from footprint.attribution.array_types import Ints
 from footprint.core.limits import Reject
+from footprint.core.request_checks import credible_end_us
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.archive_reader import ArchiveReader, has_retired_days
+from footprint.ledger.attempts import EARLIER_KEYS, FAILED, answer_key, later_answer_key, store_attempts
 from footprint.ledger.day_versions import bump_service_days
 from footprint.ledger.rejects import CONFLICT, IngestResult
 from footprint.ledger.request_file import UNKNOWN, RequestRows, request_keys
+from footprint.storage import schema
 from footprint.storage.bulk_insert import create_temporary_table
-from footprint.storage.database import Store
+from footprint.storage.database import Store, table
 
 REQUEST_COLUMNS = (
     "key",
@@ -53,6 +56,7 @@ def store_requests(
     keys, contents = request_keys(requests, seen)
     order = _drop_repeats(result, requests, keys, contents)
     order = _split_off_retired(store, connection, result, requests, keys, contents, order, batch_id if claim else None)
+    order = _settle_earlier_keys(connection, result, requests, keys, contents, order)
     columns = _columns(requests, names, keys, contents, batch_id)
     new_rows = [tuple(column[index] for column in columns) for index in order]
     savepoint = connection.begin_nested()
@@ -75,8 +79,41 @@ def store_requests(
     result.accepted += len(new_rows)
     stored = np.array(order, dtype=np.int64)
     services = np.array([names[requests.service[index]] for index in order], dtype=np.int64)
-    bump_service_days(store, connection, services, requests.start_us[stored], requests.end_us[stored])
+    bump_service_days(store, connection, services, requests.start_us[stored], credible_end_us(requests.numbers())[stored])
+    with_id = [index for index in order if requests.id[index] and requests.requests[index] == 1]
+    store_attempts(store, connection, names, [_attempt_row(requests, keys, index, batch_id) for index in with_id])
     return result
+
+
+def _attempt_row(requests: RequestRows, keys: list[bytes], index: int, batch_id: int) -> tuple[Any, ...]:
+    times = int(requests.start_us[index]), int(requests.end_us[index])
+    identity, service, status = requests.id[index], requests.service[index], requests.status[index]
+    return keys[index], identity, service, status, int(requests.attempt[index]), *times, batch_id
+
+
+def _settle_earlier_keys(
+    connection: Connection,
+    result: IngestResult,
+    requests: RequestRows,
+    keys: list[bytes],
+    contents: list[bytes],
+    order: list[int],
+) -> list[int]:
+    """Settle rows beside failed ones under the key which every row with an id had until method 3.0: ``keys`` may change.
+
+    Such a failed row is a duplicate; an answer of that id gets another key. Return the rows that are not duplicates.
+    """
+    if connection.execute(select(table(schema.Meta).c.key).where(table(schema.Meta).c.key == EARLIER_KEYS)).first() is None:
+        return order
+    with_id = [index for index in order if requests.id[index] and requests.attempt[index] <= 0]
+    earlier = {index: answer_key(requests.service[index], requests.id[index]) for index in with_id}
+    stored = _failed_contents(connection, sorted(set(earlier.values())))
+    repeated = {index for index, key in earlier.items() if stored.get(key) == contents[index]}
+    for index, key in earlier.items():
+        if key in stored and index not in repeated and requests.status[index] not in FAILED:
+            keys[index] = later_answer_key(requests.service[index], requests.id[index])
+    result.duplicates += len(repeated)
+    return [index for index in order if index not in repeated]
 
 
 def _split_off_retired(
@@ -170,4 +207,14 @@ def _known_contents(connection: Connection, keys: list[bytes]) -> dict[bytes, by
     """Content digests of requests already stored, by key."""
     create_temporary_table(connection, "incoming_request", {"key": bytes}, [(key,) for key in keys])
     rows = connection.exec_driver_sql("SELECT r.key, r.content FROM incoming_request i JOIN request r ON r.key = i.key")
+    return {bytes(row.key): bytes(row.content) for row in rows}
+
+
+def _failed_contents(connection: Connection, keys: list[bytes]) -> dict[bytes, bytes]:
+    """Content digests of failed requests already stored, by key."""
+    create_temporary_table(connection, "incoming_request", {"key": bytes}, [(key,) for key in keys])
+    rows = connection.exec_driver_sql(
+        "SELECT r.key, r.content FROM incoming_request i JOIN request r ON r.key = i.key JOIN name n ON n.id = r.status_id "
+        f"WHERE n.text IN {FAILED!r}"
+    )
     return {bytes(row.key): bytes(row.content) for row in rows}

@@ -47,7 +47,7 @@ RULES: tuple[RetentionRule, ...] = (
         _NONE,
     ),
     RetentionRule(
-        ("request", "requestclaim", "withdrawnrequest", "serviceday"),
+        ("request", "requestclaim", "withdrawnrequest", "attempt", "serviceday"),
         (
             "requêtes : instants, service, usage, modèle, serveur, nombres de jetons ; ni texte, ni nom, ni adresse de personne",
             "requests: instants, service, use case, model, host, numbers of tokens; no text, no name or address of a person",

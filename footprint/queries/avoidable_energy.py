@@ -25,7 +25,7 @@ COLUMNS = ("service", "cause", "use_case", "hours", "requests", "energy_kwh")
 REGISTER_COLUMNS = (*COLUMNS, "owner", "status", "since", "action")
 EMPTY_NIGHTS, EMPTY_WORKING_HOURS = "empty hours, nights and weekends", "empty hours, working time"
 WORKING_HOURS = range(7, 20)  # of Monday to Friday, by the organisation's clock
-_CAUSE_BY_STATUS = {"error": "failed requests", "cancelled": "cancelled requests"}
+_CAUSE_BY_STATUS = {"error": "failed requests", "cancelled": "cancelled requests", "attempt": "repeated attempts"}
 
 
 def avoidable_energy(store: Store, config: Config, from_us: int | None, to_us: int | None) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from footprint.core.records import FootprintError
 from footprint.storage import schema
 from footprint.storage.bulk_insert import insert_rows
 
-SCHEMA_VERSION = "0012"  # the latest revision in migrations/versions
+SCHEMA_VERSION = "0013"  # the latest revision in migrations/versions
 OLDEST_VERSION = "0002"  # of stores from before migrations, whose meta table has schema 2
 _VERSIONS = table_("alembic_version", column("version_num", String))
 _BUSY_S = 60

@@ -8,8 +8,10 @@ day counted from 1970-01-01; ``slot`` is the instant [s] at which the time of a 
 # No ``from __future__ import annotations``: SQLModel evaluates the annotations.
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, text
 from sqlmodel import Field, SQLModel
+
+LONG_US = 86_400_000_000  # a request or window of more than a day is read by an index of its own
 
 # An autoincrement key, 64 bits wide in PostgreSQL.
 _Key = BigInteger().with_variant(Integer, "sqlite")
@@ -134,7 +136,17 @@ class RequestRow(SQLModel, table=True):
 
     __tablename__ = "request"
 
-    __table_args__ = (Index("request_service_start", "service_id", "start_us"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        Index("request_service_start", "service_id", "start_us"),
+        Index(
+            "request_long",
+            "service_id",
+            "start_us",
+            sqlite_where=text(f"end_us - start_us > {LONG_US}"),
+            postgresql_where=text(f"end_us - start_us > {LONG_US}"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
 
     key: bytes = Field(sa_column=Column(LargeBinary(16), primary_key=True))
     start_us: int = _big()
@@ -153,6 +165,27 @@ class RequestRow(SQLModel, table=True):
     content: bytes = Field(sa_column=Column(LargeBinary(8), nullable=False))  # digest, to detect a conflict
     batch_id: int = _big()
     replica_id: int | None = _big(nullable=True)  # host that served it, or what the configuration maps to one
+
+
+class Attempt(SQLModel, table=True):
+    """One attempt of a call, which is a digest of the id: of several, the one of the highest ``standing`` is the request."""
+
+    __tablename__ = "attempt"
+
+    __table_args__ = (
+        Index("attempt_call", "call"),
+        Index("attempt_service_start", "service_id", "start_us"),
+        {"sqlite_with_rowid": False},
+    )
+
+    key: bytes = Field(sa_column=Column(LargeBinary(16), primary_key=True))
+    call: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
+    service_id: int = _big()
+    number: int = _big()  # -1 where the log names none
+    start_us: int = _big()
+    end_us: int = _big()
+    standing: int = _big()
+    batch_id: int = _big()
 
 
 class ServiceDayRow(SQLModel, table=True):

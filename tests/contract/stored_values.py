@@ -128,7 +128,14 @@ RECORDS = {
 CHANNEL = Channel(
     "GPU-7", "gpu", "nvml-energy", 2**32, 400_000_000, "gpu:0", "L4", 60_000_000, (DevicePart("MIG-1", "gpu:0/1", 3, "L4-1g"),)
 )
-METER = Meter(Sample(CHANNEL, 1, 2, 3, None), "boot/1", 4, 5, 6, 7, Sample(CHANNEL, 8, 9, None, 10), 11, 12)
+METER = Meter(Sample(CHANNEL, 1, 2, 3, None), "boot/1", 4, 5, 6, 7, Sample(CHANNEL, 8, 9, None, 10), 11, 12, 13, 14)
+CHECKPOINT = checkpoint.Checkpoint(
+    [METER],
+    {("GPU-7", "nvml-energy"): [METER]},
+    ["{}"],
+    {"/var/log/*.json": {"/var/log/a.json": (7, 99)}},
+    [["GPU-7", "nvml-energy", AT_US, 1, 1, 5, 57, 90, 110, 30_000_000, 0, 0, AT_US]],
+)
 
 WINDOWS = regression.FitWindows(
     np.array([0.0, 300.0]),
@@ -358,9 +365,7 @@ def _lines() -> bytes:
 
 def _checkpoint() -> bytes:
     with TemporaryDirectory() as folder:
-        checkpoint.save(
-            Path(folder), "boot", [METER], {"GPU-7": [METER]}, ["{}"], {"/var/log/*.json": {"/var/log/a.json": (7, 99)}}
-        )
+        checkpoint.save(Path(folder), "boot", CHECKPOINT)
         return (Path(folder) / checkpoint.FILE_NAME).read_bytes()
 
 

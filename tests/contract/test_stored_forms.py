@@ -48,10 +48,25 @@ def test_records_are_read_from_the_wire() -> None:
     assert [from_line(line) for line in golden("wire.ndjson").splitlines()] == list(values.RECORDS.values())
 
 
+LOGS = {"/var/log/*.json": {"/var/log/a.json": [7, 99]}}
+
+
 def test_a_checkpoint_is_read(tmp_path: Path) -> None:
     (tmp_path / checkpoint.FILE_NAME).write_bytes(golden("checkpoint.json"))
-    logs = {"/var/log/*.json": {"/var/log/a.json": [7, 99]}}
-    assert checkpoint.load(tmp_path, "boot") == ([values.METER], {"GPU-7": [values.METER]}, ["{}"], logs)
+    assert checkpoint.load(tmp_path, "boot") == replace(values.CHECKPOINT, logs=LOGS)
+    assert checkpoint.load(tmp_path, "another boot") == checkpoint.Checkpoint(pending=["{}"], logs=LOGS)
+
+
+def test_a_checkpoint_of_0_1_is_read_with_one_source_for_each_board(tmp_path: Path) -> None:
+    """It knows no verdicts, no doubt and no ceilings."""
+    state = json.loads(golden("checkpoint.json"))
+    state["instances"] = {board: parts for board, _, parts in state["instances"]}
+    for meter in (*state["meters"], *state["instances"]["GPU-7"]):
+        del meter["channel"][-1], meter["meter"][-2:]
+    del state["verdicts"]
+    (tmp_path / checkpoint.FILE_NAME).write_text(json.dumps(state))
+    meter = replace(values.METER, moved_us=-1, doubted_us=0)
+    assert checkpoint.load(tmp_path, "boot") == checkpoint.Checkpoint([meter], {("GPU-7", "nvml-energy"): [meter]}, ["{}"], LOGS)
 
 
 def test_what_days_taught_is_read() -> None:

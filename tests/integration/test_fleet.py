@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.fleet_host import MachineRun
 from tests.simulation.fleet_ledger import MachineFigures, expectation_problems, law_problems, message_problems
 from tests.simulation.fleet_machine import US, Machine, known_failures, load_machine, machine_names
-from tests.simulation.fleet_messages import probe_machine, unnamed_devices, untrue_claims
+from tests.simulation.fleet_messages import command_beside, probe_machine, unnamed_devices, untrue_claims
 from tests.simulation.fleet_report import run_fleet
 
 # While the collectors change from hour to hour, a machine that is mended does not stop others; before a release it does.
@@ -52,6 +52,7 @@ def test_figures_are_as_near_to_the_truth_as_the_sensors_allow(fleet: Fleet, nam
 def test_the_agent_says_only_what_it_saw(fleet: Fleet, name: str) -> None:
     machine, run, _ = fleet[name]
     assert message_problems(machine, run.messages) == []
+    assert untrue_claims(machine, run.messages) == []
 
 
 @pytest.mark.parametrize("name", marked("probe"))
@@ -62,10 +63,16 @@ def test_the_probe_says_only_what_is_so_and_names_every_device(name: str, tmp_pa
     assert unnamed_devices(machine, lines) == []
 
 
-@pytest.mark.parametrize("name", marked("messages"))
-def test_a_running_agent_claims_only_what_is_so(fleet: Fleet, name: str) -> None:
-    machine, run, _ = fleet[name]
-    assert untrue_claims(machine, run.messages) == []
+# Machines of files alone, which a program sees as well.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["psys-between-the-packages", "xe-card-and-package-channels", "rapl-second-package-unreadable"])
+@pytest.mark.parametrize("command", [["collectors", "probe"], ["footprint.cli", "doctor"]])
+def test_the_commands_say_only_what_is_so(name: str, command: list[str], tmp_path: Path) -> None:
+    machine = load_machine(name)
+    status, lines = command_beside(machine, command, tmp_path)
+    assert status == 0, lines
+    assert untrue_claims(machine, lines) == []
+    assert unnamed_devices(machine, lines) == []
 
 
 @pytest.mark.parametrize("name", machine_names())

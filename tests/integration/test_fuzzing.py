@@ -30,8 +30,8 @@ from collectors.otlp import BadExport, TokenWindows, energy_of, parse_export, sp
 from dashboards.page_shell import PAGES
 from footprint.access.agent_tokens import add_token
 from footprint.config import ConfigError, parse_config
+from footprint.core.exposition import parse_exposition
 from footprint.core.log_formats import BadMap, load_map, shipped_maps
-from footprint.core.prometheus_metrics import parse_exposition
 from footprint.core.records import FootprintError
 from footprint.core.resources import data_path
 from footprint.ledger import verifier

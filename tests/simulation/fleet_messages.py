@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -44,6 +48,19 @@ def probe_machine(machine: Machine, folder: Path) -> list[str]:
     if any(template == DENIED for _, template in machine.files()):
         return without_override(run)
     return run()
+
+
+def command_beside(machine: Machine, command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
+    """Exit status and lines of a module run as a program, while the machine's files move."""
+    with simulated(machine, folder / machine.name) as host:
+        environment = {"FOOTPRINT_SYSFS": f"{host.folder}/sys", "FOOTPRINT_PROC": f"{host.folder}/proc", "PATH": "/nowhere"}
+        environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+        with (folder / "said.txt").open("w", encoding="utf-8") as said:
+            process = subprocess.Popen([sys.executable, "-m", *command], cwd=folder, env=environment, stdout=said, stderr=said)
+            while process.poll() is None:
+                host.set_time_s(min(host.at_s + 1, machine.seconds))
+                time.sleep(0.05)
+    return process.returncode, (folder / "said.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _answers(machine: Machine, given: object) -> bool:
@@ -169,6 +186,8 @@ def _cards(machine: Machine) -> Iterator[tuple[str, ...]]:
 
 
 def _packages(machine: Machine) -> Iterator[tuple[str, ...]]:
+    if machine.table.get("agent", {}).get("rapl_zone") == "psys":
+        return  # it contains them
     packages: dict[str, list[str]] = {}  # several interfaces may show one package
     for zone in _zones(machine, "package"):
         packages.setdefault(str(machine.table["files"][zone]["name"]), []).append(zone)

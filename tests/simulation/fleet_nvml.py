@@ -18,6 +18,13 @@ from tests.simulation.fleet_machine import Machine, SensorError, step_at
 _FIELDS = {pynvml.NVML_FI_DEV_POWER_AVERAGE: "average", pynvml.NVML_FI_DEV_POWER_INSTANT: "instant"}
 
 
+BOARD_STRIDE = 64  # of the handles of boards; those of their instances lie between
+
+
+def _value(handle: Any) -> int:
+    return int(ctypes.cast(handle, ctypes.c_void_p).value or 0)
+
+
 def _code(name: str) -> int:
     return int(getattr(pynvml, f"NVML_ERROR_{name}"))
 
@@ -42,8 +49,7 @@ class FleetNvml:
         return any(low <= self.at_s < high for low, high in self._driver)
 
     def _board(self, handle: Any) -> Mapping[str, Any]:
-        number = handle.value if isinstance(handle, ctypes.c_void_p) else ctypes.cast(handle, ctypes.c_void_p).value
-        return self._boards[number // 64 - 1]
+        return self._boards[_value(handle) // BOARD_STRIDE - 1]
 
     def _answer(self, handle: Any, query: str, default: Any = "!NOT_SUPPORTED") -> float:
         """Number that a query answers.
@@ -92,10 +98,13 @@ class FleetNvml:
         board = self._boards[index.value]
         if "handle" in board:
             return _code(board["handle"].removeprefix("!"))
-        ctypes.cast(handle, ctypes.POINTER(ctypes.c_void_p))[0] = ctypes.c_void_p(64 * (index.value + 1))
+        ctypes.cast(handle, ctypes.POINTER(ctypes.c_void_p))[0] = ctypes.c_void_p(BOARD_STRIDE * (index.value + 1))
         return 0
 
     def nvmlDeviceGetUUID(self, handle: Any, text: Any, size: Any) -> int:  # noqa: N802
+        if part := _value(handle) % BOARD_STRIDE:
+            text.value = f"MIG-{self._board(handle)['uuid']}-{part}".encode()
+            return 0
         return self._text(handle, "uuid", text)
 
     def nvmlDeviceGetName(self, handle: Any, text: Any, size: Any) -> int:  # noqa: N802
@@ -153,6 +162,8 @@ class FleetNvml:
 
     def nvmlDeviceGetUtilizationRates(self, handle: Any, rates: Any) -> int:  # noqa: N802
         board = self._board(handle)
+        if "mig" in board:
+            return _code("NOT_SUPPORTED")
         default = 100 * self._machine.things[board["of"]].load(self.at_s) if "of" in board else "!NOT_SUPPORTED"
         try:
             rates._obj.gpu = round(self._answer(handle, "util", default))
@@ -184,9 +195,22 @@ class FleetNvml:
     def nvmlDeviceGetMigMode(self, handle: Any, current: Any, pending: Any) -> int:  # noqa: N802
         if "mig" not in self._board(handle):
             return _code("NOT_SUPPORTED")
-        current._obj.value = pending._obj.value = int(bool(step_at(self._board(handle)["mig"], self.at_s)))
+        current._obj.value = pending._obj.value = 1
         return 0
 
     def nvmlDeviceGetMaxMigDeviceCount(self, handle: Any, count: Any) -> int:  # noqa: N802
-        count._obj.value = 0
+        count._obj.value = 7 if "mig" in self._board(handle) else 0
+        return 0
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: Any, index: Any, part: Any) -> int:  # noqa: N802
+        if index.value >= len(self._board(handle).get("mig", [])):
+            return _code("NOT_FOUND")
+        ctypes.cast(part, ctypes.POINTER(ctypes.c_void_p))[0] = ctypes.c_void_p(_value(handle) + index.value + 1)
+        return 0
+
+    def nvmlDeviceGetAttributes_v2(self, handle: Any, attributes: Any) -> int:  # noqa: N802
+        part = _value(handle) % BOARD_STRIDE
+        if not part:
+            return _code("NOT_SUPPORTED")
+        attributes._obj.gpuInstanceSliceCount = self._board(handle)["mig"][part - 1]
         return 0

@@ -1,7 +1,7 @@
 """Report of the fleet: what is wrong of which machine, by how much.
 
-``python -m tests.simulation.fleet_report [NAME…]`` prints it; with ``--write`` it becomes the list of known failures, in which a
-machine keeps the reason that it has there. A machine that is mended leaves the list.
+``python -m tests.simulation.fleet_report [NAME…]`` prints it; with ``--write`` it becomes the list of known failures. A machine that is
+mended leaves the list; the lines of generated machines stay as they are.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         for name, results in fleet.items():
             problems = "; ".join(problems_by_kind(*results).get(kind, []))
             if problems and is_written:
-                problems = reasons.get(name) or shorten(problems, MAX_REASON, placeholder=" …")
+                problems = shorten(problems, MAX_REASON, placeholder=" …")
             if problems:
                 lines.append(f"{name} = {json.dumps(problems, ensure_ascii=False)}")
     text = "\n".join(lines) + "\n"

@@ -111,6 +111,10 @@ def _flag_limits(data: EditionData) -> list[Sentence]:
             "À vide : la puissance au repos de certains services n’a pas pu être apprise ; tout y compte comme actif.",
             "Idle: the idle power of some services could not be learnt; all of it counts as active.",
         ),
+        "requests-in-quarantine": tr(
+            "Journaux : des requêtes dont la durée ne va pas avec les jetons comptent, mais leur part d’énergie est bornée.",
+            "Logs: requests whose duration does not fit their tokens count, but their share of the energy is bounded.",
+        ),
         "sensor-in-doubt": tr(
             "Capteurs : une partie de l’énergie repose sur des capteurs que leur témoin contredit ; l’intervalle tient compte des deux.",
             "Sensors: some energy rests on sensors that their witness contradicts; the interval holds both.",

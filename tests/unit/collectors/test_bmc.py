@@ -1,6 +1,7 @@
 """The whole server's power from its service processor: commands that print as ipmitool does, and a real HTTP server."""
 
 import base64
+import itertools
 import json
 import threading
 import time
@@ -11,10 +12,10 @@ from typing import Any, ClassVar
 import pytest
 
 from collectors.background_reader import BackgroundReader
-from collectors.base import Unavailable
+from collectors.base import PermissionRequired, Unavailable
 from collectors.config import AgentConfig
 from collectors.ipmi import IpmiCollector, parse_dcmi_w, run_command
-from collectors.redfish import RedfishCollector, parse_power
+from collectors.redfish import RedfishCollector, parse_power, parse_watts
 from footprint.core.samples import Sample
 from tests.support.http_servers import QuietHandler, serving
 
@@ -40,7 +41,18 @@ def test_c15_the_power_now_is_read_and_not_the_mean_of_months() -> None:
         (IPMITOOL.format(watts=0, state="activated"), "0 W is no power"),
         (IPMITOOL.format(watts=212, state="deactivated"), "deactivated"),
         (IPMITOOL.format(watts=16777180, state="activated"), "overflowed"),
-        ("DCMI request failed", "not supported"),
+        (IPMITOOL.format(watts=65535, state="activated"), "65535 W is no power"),
+        (IPMITOOL.format(watts="0xffff", state="activated"), "0xffff W is no power"),
+        (IPMITOOL.format(watts="-12", state="activated"), "-12 W is no power"),
+        ("Current Power : 0 Watts\nPower Measurement : Not Available\n", "measurement is 'Not Available'"),
+        ("DCMI request failed because: Invalid command (c1)", "does not support power readings"),
+        ("ipmi_cmd_dcmi_get_power_reading: command invalid or unsupported", "does not support power readings"),
+        ("DCMI request failed because: Insufficient privilege level (d4)", "lack of privilege"),
+        ("Could not open device at /dev/ipmi0 or /dev/ipmi/0: No such file or directory", "modprobe ipmi_si ipmi_devintf"),
+        ("ipmi-dcmi: permission denied", "may not be opened by this user"),
+        ("Get Power Reading failed: Node busy (c0)", "busy"),
+        ("Something new", "no power reading in its answer.*Something new"),
+        ("", "prints nothing"),
     ],
 )
 def test_c15_what_is_no_power_gives_none(text: str, why: str) -> None:
@@ -78,7 +90,7 @@ def test_c15_a_slow_service_processor_holds_nobody_up(tmp_path: Path, monkeypatc
         except Unavailable:
             break
     assert time.monotonic() - begun < 0.4  # it did not wait for the command
-    with pytest.raises(Unavailable, match="ipmitool: exit 1"):
+    with pytest.raises(Unavailable, match="ends with status 1 and prints nothing"):
         wait_for(lambda: list(found.collect(0, 0)), 10**6)
     found.close()
 
@@ -87,6 +99,36 @@ def test_without_a_command_its_installation_is_the_remedy(tmp_path: Path, monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match="apt-get install ipmitool"):
         IpmiCollector(AgentConfig())
+
+
+def ipmi(monkeypatch: pytest.MonkeyPatch, folder: Path, **scripts: str) -> IpmiCollector:
+    for name, script in scripts.items():
+        command(folder / "bin", name.replace("_", "-"), script)
+    monkeypatch.setenv("PATH", f"{folder}/bin:/usr/bin:/bin")
+    return IpmiCollector(AgentConfig(bmc_s=3600))
+
+
+def test_the_second_tool_is_tried_and_an_empty_answer_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tool").write_text(IPMITOOL.format(watts=215, state="activated"))
+    no_device = "echo 'Could not open device at /dev/ipmi0: No such file or directory' >&2; exit 1"
+    free = "printf 'Current Power : 332 Watts\\nPower Measurement : Active\\n'"
+    collector = ipmi(monkeypatch, tmp_path, ipmitool=no_device, ipmi_dcmi=free)
+    assert [sample.power_uw for sample in collector.collect(1, 1)] == [332_000_000]
+    collector.close()
+    once = f"if [ -e {tmp_path}/once ]; then cat {tmp_path}/tool; else touch {tmp_path}/once; fi"
+    collector = ipmi(monkeypatch, tmp_path, ipmitool=once, ipmi_dcmi="exit 1")
+    assert [sample.power_uw for sample in collector.collect(1, 1)] == [215_000_000]
+    collector.close()
+
+
+def test_each_tool_is_told_with_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PermissionRequired, match=r"ipmitool: .*privilege.*; ipmi-dcmi: .*does not support"):
+        ipmi(
+            monkeypatch,
+            tmp_path,
+            ipmitool="echo 'DCMI request failed because: Insufficient privilege level (d4)'",
+            ipmi_dcmi="echo 'command invalid or unsupported' >&2; exit 1",
+        )
 
 
 class Processor(QuietHandler):
@@ -149,7 +191,9 @@ def test_redfish_zero_null_and_a_chassis_that_falls_silent_give_nothing(bmc: Any
     assert len(wait_for(lambda: list(found.collect(0, 0)), 2)) >= 2
     resources["/redfish/v1/Chassis/Tray/EnvironmentMetrics"] = {"PowerWatts": {"Reading": 0}}
     time.sleep(0.2)
-    with pytest.raises(Unavailable, match="Tray reports no power"):  # one alone would pass for the server
+    with pytest.raises(
+        Unavailable, match="chassis Tray: EnvironmentMetrics: no PowerWatts"
+    ):  # one alone would pass for the server
         wait_for(lambda: list(found.collect(0, 0)), 10**6)
 
 
@@ -163,31 +207,149 @@ def test_redfish_says_what_is_wrong_with_the_password(bmc: Any, tmp_path: Path) 
         open_(redfish_url="")
 
 
+NUMBERS: list[Any] = [None, 0, True, -5, 1e9, 1e400, float("nan"), "x", "12 kW", [5], 10**400, {}, "9" * 50]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_redfish_values_that_are_no_power(number: Any) -> None:
+    assert parse_watts(number) is None
+    assert parse_watts({"Reading": number}) is None
+    for document in ({"PowerControl": [{"PowerConsumedWatts": number}]}, {"PowerControl": {"PowerConsumedWatts": number}}):
+        with pytest.raises(Unavailable):
+            parse_power(document)
+
+
+def test_redfish_numbers_as_text_and_with_a_unit() -> None:
+    assert [parse_watts(text) for text in ("344", "344.5 W", {"Reading": "12 Watts"}, 7)] == [344.0, 344.5, 12.0, 7.0]
+
+
+def controls(*powers: tuple[str, Any], **others: Any) -> dict[str, Any]:
+    entries = [{"MemberId": str(n), "Name": name, "PowerConsumedWatts": power} for n, (name, power) in enumerate(powers)]
+    return {"PowerControl": entries} | others
+
+
+SERVER, CPU, MEMORY = ("Server Power Control", 263), ("CPU Sub-system Power", 155), ("Memory Sub-system Power", 49)
+INPUTS = [("System Input Power", 344), ("System Input Power", 53)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([SERVER, CPU, MEMORY])))
+def test_redfish_of_controls_in_any_order_the_whole_counts(order: tuple[tuple[str, int], ...]) -> None:
+    assert parse_power(controls(*order)) == 263
+
+
 @pytest.mark.parametrize(
-    "document",
+    ("document", "expected"),
     [
-        {},
-        {"PowerWatts": {"Reading": None}},
-        {"PowerControl": [{"PowerConsumedWatts": 0}]},
-        {"PowerWatts": {"Reading": True}},
-        {"PowerWatts": {"Reading": 1e9}},
-        {"PowerWatts": {"Reading": 1e400}},
-        {"PowerWatts": {"Reading": float("nan")}},
-        {"PowerWatts": {"Reading": "12"}},
-        {"PowerWatts": {"Reading": [5]}},
-        {"PowerWatts": {"Reading": 10**400}},
-        {"PowerWatts": 5},
-        {"PowerWatts": []},
-        {"PowerWatts": "x"},
-        {"PowerControl": {}},
-        {"PowerControl": {"a": 1}},
-        {"PowerControl": [5]},
-        {"PowerControl": ["x"]},
-        {"PowerControl": 7},
+        (controls(("System Power Control", None), ("System Power Control", 410)), 410),
+        (controls(*INPUTS, PowerSupplies=[{"PowerInputWatts": 350}, {"PowerInputWatts": 50}]), 397),
+        (controls(*INPUTS, PowerSupplies=[{"PowerInputWatts": 340}]), 344),
+        (controls(*INPUTS), "several power controls could be the whole: System Input Power 344 W, System Input Power 53 W"),
+        (controls(*INPUTS, PowerSupplies=[{"PowerInputWatts": 350}, {"PowerInputWatts": None}]), "several power controls"),
+        (controls(CPU, MEMORY), "only parts of the server"),
+        (controls(CPU, PowerSupplies=[{"PowerInputWatts": 120}, {"PowerInputWatts": 109}]), 229),
+        (controls(("x", None), PowerSupplies=[{"PowerInputWatts": 120}, {"PowerInputWatts": 109}]), 229),
+        (controls(("x", None), PowerSupplies=[{"PowerInputWatts": 120}, {"PowerInputWatts": None}]), "1 of 2 supplies"),
+        ({"Oem": {"ts_fujitsu": {"ChassisPowerConsumption": {"CurrentPowerConsumptionW": 150}}}}, 150),
+        ({"Oem": {"Acme": {"Watts": 150}}}, "a block of the vendor .Acme. is not read"),
+        ({}, "no PowerConsumedWatts"),
+        ({"PowerControl": [5, "x", None]}, "no PowerConsumedWatts"),
     ],
 )
-def test_redfish_documents_without_a_power(document: dict[str, Any]) -> None:
-    assert parse_power(document) is None
+def test_redfish_which_control_is_the_whole(document: dict[str, Any], expected: float | str) -> None:
+    if isinstance(expected, str):
+        with pytest.raises(Unavailable, match=expected):
+            parse_power(document)
+    else:
+        assert parse_power(document) == expected
+
+
+def test_redfish_a_control_can_be_named() -> None:
+    assert parse_power(controls(*INPUTS), "1") == 53
+    with pytest.raises(Unavailable, match="2 power controls are called"):
+        parse_power(controls(*INPUTS), "System Input Power")
+
+
+def test_redfish_other_resources_and_links(bmc: Any) -> None:
+    resources, open_ = bmc
+    base = "/redfish/v1/Chassis/1"
+    resources["/redfish/v1/Chassis"] = {"Members": [None, base]}
+    resources[base] = {"PowerSubsystem": {"@odata.id": "/redfish/v1/Elsewhere"}}
+    resources["/redfish/v1/Elsewhere"] = {"PowerSupplies": {"@odata.id": "/redfish/v1/Supplies"}}
+    resources["/redfish/v1/Supplies"] = {"Members": [{"@odata.id": "/redfish/v1/S/0"}, {"@odata.id": "/redfish/v1/S/1"}]}
+    for number, power in enumerate((120, 109)):
+        resources[f"/redfish/v1/S/{number}"] = {}
+        resources[f"/redfish/v1/S/{number}/Metrics"] = {"InputPowerWatts": {"Reading": power}}
+    assert [sample.power_uw for sample in open_(bmc_s=3600).collect(1, 1)] == [229_000_000]
+    del resources["/redfish/v1/Elsewhere"]
+    names = ("PS1InputPower", "SystemBoardPwrConsumption", "CPU1Power", "Inlet")
+    resources[f"{base}/Sensors"] = {"Members": [{"@odata.id": f"{base}/Sensors/{name}"} for name in names]}
+    for number, name in enumerate(names):
+        resources[f"{base}/Sensors/{name}"] = {"Reading": 100 + number, "ReadingUnits": "W"}
+    assert [sample.power_uw for sample in open_(bmc_s=3600).collect(1, 1)] == [101_000_000]
+
+
+def test_redfish_redirects_are_followed_on_the_same_host_and_causes_told(tmp_path: Path) -> None:
+    class Moving(QuietHandler):
+        statuses: ClassVar[dict[str, int]] = {}
+
+        def get(self) -> None:
+            base = "/redfish/v1/Chassis"
+            documents = {base: {"Members": [{"@odata.id": f"{base}/1"}]}, f"{base}/1/Power": controls(SERVER)}
+            if not self.path.endswith("/"):
+                self.respond(308, b"", {"Location": f"http://{self.headers['Host']}{self.path}/"})
+                return
+            status = self.statuses.get(self.path.rstrip("/").rpartition("/")[2], 200)
+            document = documents.get(self.path.rstrip("/"))
+            self.respond(404 if document is None else status, json.dumps(document).encode())
+
+    with serving(Moving) as address:
+        config = AgentConfig(redfish_url=address, bmc_s=3600)
+        collector = RedfishCollector(config)
+        assert [sample.power_uw for sample in collector.collect(1, 1)] == [263_000_000]
+        collector.close()
+        for status, cause in ((403, r"\(403\): give the user a role"), (503, r"is busy \(503\)"), (500, "answers 500")):
+            Moving.statuses["Power"] = status
+            with pytest.raises(Unavailable, match=cause):
+                RedfishCollector(config)
+
+
+def test_redfish_a_session_is_opened_where_passwords_are_refused_and_closed(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Sessions(QuietHandler):
+        def get(self) -> None:
+            if self.headers.get("X-Auth-Token") != "token-1":
+                self.respond(401)
+            elif self.path == "/redfish/v1/Chassis":
+                self.respond(200, json.dumps({"Members": [{"@odata.id": "/redfish/v1/Chassis/1"}]}).encode())
+            elif self.path.endswith("/Power"):
+                self.respond(200, json.dumps(controls(SERVER)).encode())
+            else:
+                self.respond(404)
+
+        def post(self) -> None:
+            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(f"{sent['UserName']} {sent['Password']}")
+            is_known = sent["Password"] == "secret"
+            headers = {"X-Auth-Token": "token-1", "Location": "/redfish/v1/SessionService/Sessions/7"} if is_known else {}
+            self.respond(201 if is_known else 401, b"{}", headers)
+
+        def do_DELETE(self) -> None:  # noqa: N802 - as http.server names it
+            asked.append(f"DELETE {self.path}")
+            self.respond(204)
+
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    with serving(Sessions) as address:
+        config = AgentConfig(redfish_url=address, redfish_user="reader", redfish_password_file=password, bmc_s=3600)
+        collector = RedfishCollector(config)
+        assert [sample.power_uw for sample in collector.collect(1, 1)] == [263_000_000]
+        collector.close()
+        assert asked == ["reader secret", "DELETE /redfish/v1/SessionService/Sessions/7"]
+        password.write_text("wrong")
+        with pytest.raises(PermissionRequired, match=r"refused \(401\), and a session too \(401\)"):
+            RedfishCollector(config)
+        assert asked[2:] == ["reader wrong"]  # once: processors lock accounts
 
 
 HOSTILE_CHASSIS: list[object] = [

@@ -2,15 +2,19 @@
 
 import itertools
 import random
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from collectors.agent import Agent
 from collectors.base import Unavailable
 from collectors.config import AgentConfig
 from collectors.nvml import NvmlCollector
+from footprint.core.sensor_verdicts import Reason, SensorState
 from tests.simulation.nvml import SimulatedNvml
 from tests.simulation.sensors import build_nvml
 from tests.support.agents import (
@@ -262,6 +266,163 @@ def test_no_driver_and_no_gpu_say_so(load: Load, tmp_path: Path) -> None:
     load("")
     with pytest.raises(Unavailable, match="counts no GPU"):
         NvmlCollector(AgentConfig())
+
+
+NOT_READY, UNKNOWN, NOT_SUPPORTED, NO_PERMISSION = 27, 999, 3, 4
+
+
+@pytest.mark.parametrize("error", [NOT_READY, UNKNOWN, NOT_SUPPORTED, NO_PERMISSION, 21, 16])
+def test_an_energy_query_that_fails_for_ever_leaves_the_power_alone(load: Load, tmp_path: Path, error: int) -> None:
+    nvml = load(f"gpu power=180 energy_error={error}\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 300)
+    records = energy_readings(agent)
+    assert {r.source for r in records} == {"nvml-power-average"}
+    assert used_uj(records, "GPU-sim-0") == 179 * 300 * S
+    (remark,) = [remark for remark in agent.sensors.remarks() if "no energy counter" in remark]
+    assert "nvml-power-average" in remark
+
+
+@pytest.mark.parametrize("error", [NOT_READY, UNKNOWN, NOT_SUPPORTED])
+def test_a_power_query_that_fails_leaves_the_counter_alone(load: Load, tmp_path: Path, error: int) -> None:
+    nvml = load(f"gpu power=180 power_error={error}\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 60)
+    assert {r.source for r in energy_readings(agent)} == {"nvml-energy"}
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == 180 * 60 * S
+    assert any("no witness by power" in remark for remark in agent.sensors.remarks())
+
+
+def test_queries_that_fail_for_a_while_are_read_again(load: Load, tmp_path: Path) -> None:
+    nvml = load(
+        "gpu power=180\nat 20.5 energy_error 0 999\nat 100.5 energy_error 0 0\nat 150.5 power_error 0 27\nat 190.5 power_error 0 0\n"
+    )
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 300)
+    assert used_uj(energy_readings(agent), "GPU-sim-0", "nvml-energy") == 180 * 300 * S  # the counter bridges its silence
+    assert used_uj(energy_readings(agent), "GPU-sim-0", "nvml-power-average") >= 179 * 190 * S
+    assert {state.state for state in agent.sensors.states()} == {SensorState.READS}
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_board_that_answers_nothing_is_named_and_nothing_is_said_to_be_read_of_it(
+    load: Load, tmp_path: Path, others: int
+) -> None:
+    nvml = load("gpu name=Orin counter=0 fields=0 power_error=3\n" + others * "gpu power=450\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 60)
+    assert {r.device for r in energy_readings(agent)} == ({"GPU-sim-1"} if others else set())
+    about = [remark for remark in agent.sensors.remarks() if "gpu:0" in remark]
+    assert len(about) == 1
+    assert "neither energy nor power" in about[0]
+    assert "Orin" in about[0]
+    assert not any("is read" in remark or "integrated" in remark for remark in about)
+    assert agent.sensors.delivering() == (["nvml"] if others else [])
+    states = [state for state in agent.sensors.states() if state.device == "GPU-sim-0"]
+    assert {state.reason for state in states} == {Reason.NOT_SUPPORTED}
+
+
+@pytest.mark.parametrize("fault", ["handle_error=999", "uuid_error=999", "handle_error=15"])
+def test_a_board_that_cannot_be_opened_is_named_with_its_reason(load: Load, tmp_path: Path, fault: str) -> None:
+    nvml = load(f"gpu power=300\ngpu power=310 {fault}\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 60)
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == 300 * 60 * S
+    (state,) = [state for state in agent.sensors.states() if state.reason is Reason.CANNOT_OPEN]
+    assert state.message.startswith("gpu:1")
+    assert state.state is SensorState.UNREADABLE
+    assert ("0000:02:00.0" in state.message) == fault.startswith("uuid")
+
+
+def test_a_board_without_uuid_is_read_where_the_kernel_module_lists_it(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=300\ngpu power=310 uuid_error=999\n")
+    information = tmp_path / "proc/driver/nvidia/gpus/0000:02:00.0/information"
+    information.parent.mkdir(parents=True)
+    information.write_text("Model: \t\t Simulated\nGPU UUID: \t GPU-0a0a0a0a-1111-2222-3333-444444444444\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 30)
+    assert used_uj(energy_readings(agent), "GPU-0a0a0a0a-1111-2222-3333-444444444444") == 310 * 30 * S
+
+
+def test_a_board_that_the_kernel_lists_and_the_library_does_not_count_is_named(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=300\ngpu power=310\nat 0 count 1\n")
+    for bus_address in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / "proc/driver/nvidia/gpus" / bus_address).mkdir(parents=True)
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 30)
+    assert [state.device for state in agent.sensors.states() if state.reason is Reason.CANNOT_OPEN] == ["gpu-0000:02:00.0"]
+
+
+def test_a_board_that_was_seen_and_is_gone_is_named(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=300\ngpu power=310\nat 30.5 count 1\n")
+    listing = tmp_path / "proc/driver/nvidia/gpus"
+    for bus_address in ("0000:01:00.0", "0000:02:00.0"):
+        (listing / bus_address).mkdir(parents=True)
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 30)
+    (listing / "0000:02:00.0").rmdir()
+    run(agent, nvml, 90, start=31)
+    gone = [state for state in agent.sensors.states() if state.device == "GPU-sim-1"]
+    assert {state.state for state in gone} == {SensorState.GONE}
+    assert all("was read" in state.message for state in gone)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(uuids=st.lists(st.sampled_from(["GPU-a", "GPU-b", "GPU-c"]), min_size=1, max_size=5), data=st.data())
+def test_boards_of_one_uuid_are_told_apart_by_their_bus_address(
+    load: Load, tmp_path: Path, uuids: list[str], data: st.DataObject
+) -> None:
+    watts = data.draw(st.lists(st.integers(20, 690), min_size=len(uuids), max_size=len(uuids)))
+    nvml = load("".join(f"gpu uuid={uuid} power={power_w}\n" for uuid, power_w in zip(uuids, watts, strict=True)))
+    with tempfile.TemporaryDirectory() as folder:
+        agent = make_agent(Path(folder), NvmlCollector)
+        run(agent, nvml, 10)
+        records = energy_readings(agent)
+    devices = {r.device for r in records}
+    assert len(devices) == len(uuids)
+    assert sum(used_uj(records, device) for device in devices) == sum(watts) * 10 * S
+    for uuid, power_w in zip(uuids, watts, strict=True):
+        if uuids.count(uuid) == 1:
+            assert used_uj(records, uuid) == power_w * 10 * S
+
+
+def test_two_boards_with_one_uuid_and_one_bus_address_are_one_and_it_is_said(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu uuid=GPU-a bus=00000000:01:00.0 power=300\ngpu uuid=GPU-a bus=00000000:01:00.0 power=300\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 10)
+    assert sum(used_uj(energy_readings(agent), d) for d in {r.device for r in energy_readings(agent)}) == 300 * 10 * S
+    assert [state.reason for state in agent.sensors.states() if state.message] == [Reason.SAME_IDENTITY]
+
+
+@pytest.mark.parametrize("named_by", ["numa_node", "model"])
+def test_c12_two_boards_of_one_module_that_show_its_counter_count_once(load: Load, tmp_path: Path, named_by: str) -> None:
+    name = "GB200" if named_by == "model" else "Superchip"
+    nvml = load(f"gpu power=1000 module=1 name={name}\ngpu power=1000 module=1 name={name}\n")
+    if named_by == "numa_node":
+        for bus_address in ("0000:01:00.0", "0000:02:00.0"):
+            (tmp_path / "sys/bus/pci/devices" / bus_address).mkdir(parents=True)
+            (tmp_path / "sys/bus/pci/devices" / bus_address / "numa_node").write_text("0\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 60)
+    assert {r.device for r in energy_readings(agent)} == {"GPU-sim-0"}
+    assert used_uj(energy_readings(agent), "GPU-sim-0") == 1000 * 60 * S
+    assert [state.device for state in agent.sensors.states() if state.reason is Reason.MIRRORS_SIBLING] == ["GPU-sim-1"]
+
+
+def test_c12_modules_of_their_own_are_all_counted(load: Load, tmp_path: Path) -> None:
+    nvml = load("gpu power=900 module=1 name=GH200\ngpu power=900 module=1 name=GH200\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 60)
+    assert [used_uj(energy_readings(agent), f"GPU-sim-{index}") for index in range(2)] == [900 * 60 * S] * 2
+
+
+@pytest.mark.parametrize("power_mw", [0, 0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_power_that_means_not_known_is_none(load: Load, tmp_path: Path, power_mw: int) -> None:
+    nvml = load(f"gpu counter=0 fields=0 power={power_mw / 1000}\n")
+    agent = make_agent(tmp_path, NvmlCollector)
+    run(agent, nvml, 30)
+    assert not energy_readings(agent)
+    assert any("neither energy nor power" in remark for remark in agent.sensors.remarks())
 
 
 def test_persistence_off_is_remarked_with_its_remedy(load: Load) -> None:

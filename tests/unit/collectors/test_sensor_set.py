@@ -13,11 +13,13 @@ from collectors.base import Collector, Unavailable
 from collectors.clocks import boot_id, sync_state
 from collectors.config import AgentConfig, BadConfig, load_config
 from collectors.main_loop import notify_systemd
+from collectors.rapl import RaplCollector
 from collectors.registry import COLLECTORS
 from collectors.sensor_set import SensorSet
 from footprint.core.samples import Channel, Sample
+from footprint.core.sensor_verdicts import Reason, SensorState
 from tests.simulation.sensors import build_nvml, host_time, powercap
-from tests.support.agents import S
+from tests.support.agents import WALL_US, S, energy_readings, make_agent
 
 MINUTE = 60 * S
 
@@ -87,6 +89,79 @@ def test_an_estimate_stands_in_while_nothing_measures_its_component_and_is_close
     sensors.open_missing(2 * MINUTE)
     assert stand_in.closed  # type: ignore[attr-defined]
     assert sensors.reasons == {}
+
+
+class Table(Collector):
+    """An estimate of the CPU, as CodeCarbon's table gives it."""
+
+    name, covers, is_estimate = "table", "cpu", True
+
+    def __init__(self, config: AgentConfig) -> None:
+        pass
+
+    def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
+        yield Sample(Channel("cpu:0", "cpu", "estimate"), at_us, mono_us, None, 8 * S)
+
+
+@pytest.mark.parametrize("first_scrape_s", [0, 9, 55])
+def test_an_estimate_never_displaces_a_scraped_counter(tmp_path: Path, first_scrape_s: int) -> None:
+    scraped = Channel("cpu:0", "cpu", "node_exporter-energy", period_us=10 * S)
+    agent = make_agent(tmp_path, RaplCollector, Table, scrape=("http://127.0.0.1:9100/metrics",))
+    agent.external_sources.append(
+        lambda: [Sample(scraped, WALL_US + at * S, at * S, 180 * S * at)] if at >= first_scrape_s and at % 10 == 9 else []
+    )
+    for at in range(601):
+        agent.read_sensors(WALL_US + at * S, at * S)
+        if at % 10 == 0:
+            agent.write_records(WALL_US + at * S, at * S)
+    assert {r.source for r in energy_readings(agent)} == {"node_exporter-energy"}
+    assert not [remark for remark in agent.sensors.remarks() if "ESTIMATED" in remark]
+
+
+def test_an_estimate_stands_in_while_a_scraped_counter_is_away(tmp_path: Path) -> None:
+    scraped = Channel("cpu:0", "cpu", "node_exporter-energy", period_us=10 * S)
+    agent = make_agent(tmp_path, Table, scrape=("http://127.0.0.1:9100/metrics",))
+    agent.external_sources.append(
+        lambda: [Sample(scraped, WALL_US + at * S, at * S, 180 * S * at)] if at % 10 == 9 and not 200 <= at < 400 else []
+    )
+    estimated = []
+    for at in range(601):
+        agent.read_sensors(WALL_US + at * S, at * S)
+        meter = agent.meters.get(("cpu:0", "estimate"))
+        if meter is not None and meter.last.mono_us == at * S:
+            estimated.append(at)
+    assert estimated
+    assert 229 < estimated[0] <= 300  # silent for three periods, and looked for once a minute
+    assert 399 <= estimated[-1] < 410
+    assert estimated == list(range(estimated[0], estimated[-1] + 1))
+
+
+def test_a_source_that_its_witness_contradicts_hands_over_to_the_estimate_and_back(tmp_path: Path) -> None:
+    (package,) = powercap(tmp_path / "sys", 1)
+    sensors = SensorSet(AgentConfig(sysfs=tmp_path / "sys"), (RaplCollector, Table))
+    seen: dict[str, list[int]] = {}
+    for at in range(300):
+        package.add(50 * S if at >= 200 else 0)
+        sensors.distrust([("cpu:0", "rapl")] if 90 <= at < 210 else [])
+        sensors.open_missing(at * S)
+        for sample in sensors.collect(WALL_US + at * S, at * S):
+            seen.setdefault(sample.channel.source, []).append(at)
+    assert seen["rapl"] == list(range(300))  # it is still read, or nobody would see that it moves again
+    assert seen["estimate"] == list(range(120, 210))
+    sensors.close()
+
+
+def test_what_was_read_and_fell_silent_is_named() -> None:
+    sensors = SensorSet(AgentConfig(), (One,))
+    sensors.open_missing(0)
+    sensors.collect(0, 0)
+    assert [(state.device, state.state) for state in sensors.states()] == [("one", SensorState.READS)]
+    sensors.working[One].collect = lambda at_us, mono_us: iter(())  # type: ignore[method-assign]
+    for at in range(1, 20):
+        sensors.collect(at * S, at * S)
+    (state,) = sensors.states()
+    assert (state.state, state.reason) == (SensorState.SILENT, Reason.NO_SAMPLE)
+    assert list(sensors.remarks()) == [state.message]
 
 
 def test_whole_server_sources_cover_the_same_and_so_do_those_of_the_cpu() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from collectors.checkpoint import load, save
+from collectors.checkpoint import Checkpoint, load, save
 from collectors.config import Gateway
 from collectors.gateways.litellm import Footprint, replica_of, row_of
 from collectors.log_tailer import LogTailer
@@ -240,7 +240,7 @@ def test_the_agent_ships_requests_and_remembers_how_far_it_read(tmp_path: Path) 
     lines = [json.loads(raw) for raw in agent.spool.read(10**9)[1]]
     assert [each["id"] for each in lines if each["kind"] == "request"] == ["c1", "c2"]
     assert not any(SECRET in json.dumps(each) for each in lines)
-    _, _, _, logs = load(agent.spool.folder, "another boot")
+    logs = load(agent.spool.folder, "another boot").logs
     assert [(file["path"], file["offset"]) for file in logs[str(log)]["files"]] == [(str(log), log.stat().st_size)]
     assert SECRET not in json.dumps(logs)
     again = make_agent(tmp_path)
@@ -265,10 +265,10 @@ def test_while_the_disk_is_full_requests_wait_in_their_log(tmp_path: Path) -> No
 
 
 def test_memory_of_before_logs_is_no_memory(tmp_path: Path) -> None:
-    save(tmp_path, "b", [], {}, [], {})
-    assert load(tmp_path, "b") == ([], {}, [], {})
+    save(tmp_path, "b", Checkpoint(pending=["{}"]))
+    assert load(tmp_path, "b") == Checkpoint(pending=["{}"])
     (tmp_path / "meters.json").write_text('{"boot": "b", "meters": [], "pending": []}')
-    assert load(tmp_path, "b") == ([], {}, [], {})
+    assert load(tmp_path, "b") == Checkpoint()
 
 
 def test_read_prints_request_lines_that_import_takes(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_any_map_is_read_or_refused_with_its_file(document: dict[str, Any], row:
     try:
         field_map = FieldMap("own", Path("own.toml"), document, Options())
     except BadMap:
-        with pytest.raises(BadMap, match="^own.toml: "):
+        with pytest.raises(BadMap, match=r"^own\.toml: "):
             FieldMap("own", Path("own.toml"), document, Options())
         return
     for values in field_map.read(row):

@@ -1,0 +1,376 @@
+"""Judgement of sensors: which sources of a device contradict each other, their load, their server or physics.
+
+Standard library only and pure: energies by step of a window go in, verdicts come out. The agent judges its own sensors
+with it, the server imported ones.
+
+Rules
+-----
+Two sources agree if their energies over the window differ by at most ``RELATIVE_TOLERANCE`` of the larger (each is of a
+class of 5 %, NVIDIA's own figure for board power), and half a watt of rounding, and what one of them shows later than the
+other at the ends of the window. Sampling a bursty load makes honest sources differ by more, at random: the scatter of the
+steps around their common ratio is measured, and a difference counts only beyond ``4 + 20 / (n - 2)`` times its standard
+error over n steps (near the 0.9999 quantile of Student's distribution for few steps). A scaled sensor has no scatter, or
+one that averages out; where it decides nothing, the window grows.
+
+Physics alone refutes, and never confirms: a processor, a memory or a whole server that counts nothing, a mean power above
+the ceiling of the model, one below half its floor, a busy board that draws next to nothing, a power that is one and the
+same value while the load moves. A sensor that nothing refutes and no second sensor confirms has no witness.
+
+Two sources that contradict each other while nothing tells which is right are both doubted, and the range that both allow
+holds the truth as long as one of them does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from footprint.core.device_limits import floor_uw
+from footprint.core.sensor_verdicts import Reason, Verdict, Witness
+from footprint.core.units import PJ_PER_UJ, US_PER_S, UW_PER_W
+
+MIN_WINDOW_US = 30 * US_PER_S
+MIN_HOST_WINDOW_US = 120 * US_PER_S  # service processors average over a minute
+MAX_WINDOW_US = 300 * US_PER_S
+MIN_STEPS = 5
+RELATIVE_TOLERANCE = 0.10
+ROUNDING_UW = UW_PER_W // 2  # AMD and service processors give whole watts
+LAG_US = US_PER_S  # NVIDIA's averaged power is the mean of the last second
+LAST_ERRORS = 2.5  # beside the relative tolerance, which honest scatter over five minutes stays within
+MAX_TOLERANCE = 0.25  # of the larger energy: a tolerance above it decides nothing
+MIN_CONSTANT_US = 60 * US_PER_S
+LOAD_MOVE = 0.5  # of the time busy, between two steps: a live power follows it
+BUSY, IDLE = 0.9, 0.02
+MIN_BUSY_UW = UW_PER_W  # the least that a computing board of unknown model draws
+MIN_MIRRORED_UJ = 20 * PJ_PER_UJ
+MAX_MIRROR_UJ = 100_000  # two registers are not read at one instant: 0.1 J is a kilowatt for 0.1 ms
+MIN_MIRROR_VARIATION = 0.02
+SWAP_RATIO = 1.5
+MIN_RESETS = 2  # in one window: a driver is reloaded once
+WHOLE_TOLERANCE = 0.10
+# What a server draws beside its measured parts: fans, supplies, disks, network, parts without a sensor.
+UNMEASURED_FACTOR, UNMEASURED_UW = 3, 3_000 * UW_PER_W
+MIN_PARTS_MOVE_UW = 50 * UW_PER_W  # above the rounding of service processors
+_ALWAYS_ON = ("cpu", "dram", "host")  # a host that runs the agent powers these
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSteps:
+    """Energy that one source of a device counted in each step of a window [µJ], and how its values looked.
+
+    ``constant_us`` is for how long a power has been one and the same value, ``load_range`` the range of the share of busy
+    time by step meanwhile (0 to 1). ``period_us`` is the reading period of a slow source. ``resets`` are the epochs of its
+    counter that began in the window: increases that no device can draw, or decreases; their energy is missing.
+    """
+
+    device: str
+    source: str
+    component: str
+    steps_uj: tuple[int, ...]
+    is_counter: bool = True
+    model: str = ""
+    ceiling_uw: int = 0
+    period_us: int = 0
+    constant_us: int = 0
+    load_range: float = 0.0
+    resets: int = 0
+
+    @property
+    def energy_uj(self) -> int:
+        """Energy of the window [µJ]."""
+        return sum(self.steps_uj)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Shares of busy time (0 to 1) of a window; None if unknown.
+
+    ``device_share`` is that of the board itself, ``host_share`` that of all processors of the host.
+    """
+
+    device_share: float | None = None
+    host_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Verdict on one source over a window, and the least and greatest energy that the witness allows [µJ].
+
+    ``basis`` names the sources of the device that the range comes from; empty if it comes from bounds or other devices.
+    ``margin_uj`` is the part of the range that does not grow with the energy: rounding, and what comes late at its ends.
+    """
+
+    verdict: Verdict
+    witness: Witness = Witness.NONE
+    reason: Reason = Reason.NONE
+    low_uj: int = 0
+    high_uj: int = 0
+    basis: tuple[str, ...] = ()
+    margin_uj: int = 0
+
+
+NO_WITNESS = Outcome(Verdict.NO_WITNESS)
+_UNKNOWN = Load()
+
+
+def min_window_us(sources: Sequence[SourceSteps]) -> int:
+    """Shortest window [µs] over which the sources of a device are judged."""
+    is_host = any(source.component == "host" for source in sources)
+    slowest_us = max((source.period_us for source in sources), default=0)
+    return min(max(MIN_HOST_WINDOW_US if is_host else MIN_WINDOW_US, 4 * slowest_us), MAX_WINDOW_US)
+
+
+def judge_device(
+    sources: Sequence[SourceSteps], steps_us: Sequence[int], load: Load = _UNKNOWN, *, is_last: bool = False
+) -> dict[str, Outcome] | None:
+    """Outcome of each source of one device, by source; None if the window is too short to decide.
+
+    Parameters
+    ----------
+    sources
+        All sources of the device that cover the whole window, with one energy for each step.
+    steps_us
+        Duration of each step [µs].
+    load
+        Busy time of the device and its host in the window.
+    is_last
+        Decide now: pairs whose scatter still decides nothing do not witness for each other.
+    """
+    window_us = sum(steps_us)
+    if not sources or window_us < min_window_us(sources) or len(steps_us) < MIN_STEPS:
+        return None
+    faults = {source.source: _fault(source, sources, window_us, load) for source in sources}
+    sound = [source for source in sources if faults[source.source] is None]
+    relations: dict[tuple[str, str], bool | None] = {}
+    for first, second in combinations(sound, 2):
+        relation = agree(first, second, steps_us, is_last=is_last)
+        if relation is None and not is_last:
+            return None
+        relations[first.source, second.source] = relations[second.source, first.source] = relation
+    confirmed = [source for source in sound if any(relations.get((source.source, other.source)) for other in sound)]
+    outcomes = {}
+    for source in sources:
+        fault = faults[source.source]
+        if fault is not None:
+            others = [other for other in (confirmed or sound) if other is not source]
+            outcomes[source.source] = _outcome(fault, source, others, steps_us)
+            continue
+        partners = [other for other in sound if relations.get((source.source, other.source))]
+        rivals = [other for other in (confirmed or sound) if relations.get((source.source, other.source)) is False]
+        if partners:
+            outcomes[source.source] = _outcome(
+                (Verdict.AGREES, _witness(source, partners), Reason.NONE), source, partners, steps_us
+            )
+        elif rivals:
+            witness = _witness(source, rivals)
+            reason = Reason.COUNTER_AGAINST_POWER if witness == Witness.OWN_POWER else Reason.SOURCES_DIFFER
+            pool = rivals if confirmed else [source, *rivals]
+            outcomes[source.source] = _outcome((Verdict.DISAGREES, witness, reason), source, pool, steps_us)
+        else:
+            outcomes[source.source] = _unconfirmed(source, window_us, load)
+    return outcomes
+
+
+def agree(first: SourceSteps, second: SourceSteps, steps_us: Sequence[int], *, is_last: bool = False) -> bool | None:
+    """Whether two sources of one device count the same energy; None if their scatter decides nothing.
+
+    ``is_last``: no longer window will come, so that a difference counts from ``LAST_ERRORS`` standard errors on.
+    """
+    first_uj, second_uj = first.energy_uj, second.energy_uj
+    larger_uj, count = max(first_uj, second_uj), len(steps_us)
+    ratio = first_uj / second_uj if second_uj else 0.0
+    residuals = [a - ratio * b for a, b in zip(first.steps_uj, second.steps_uj, strict=True)]
+    scatter_uj = math.sqrt(count * sum(residual * residual for residual in residuals) / (count - 1))
+    tolerance_uj = RELATIVE_TOLERANCE * larger_uj + margin_uj((first, second), steps_us)
+    difference_uj = abs(first_uj - second_uj)
+    errors = LAST_ERRORS if is_last else 4 + 20 / (count - 2)
+    if difference_uj > tolerance_uj + errors * scatter_uj:
+        return False
+    if difference_uj <= tolerance_uj and tolerance_uj + 2 * scatter_uj <= MAX_TOLERANCE * larger_uj:
+        return True
+    return None
+
+
+def margin_uj(sources: Sequence[SourceSteps], steps_us: Sequence[int]) -> int:
+    """By how much sources may differ whatever the energy [µJ]: rounding, and what one of them shows later at the ends."""
+    rounding_uj = 0 if all(source.is_counter for source in sources) else ROUNDING_UW * sum(steps_us) // PJ_PER_UJ
+    range_uw = 0
+    for source in sources:
+        powers_uw = [energy_uj * PJ_PER_UJ // step_us for energy_uj, step_us in zip(source.steps_uj, steps_us, strict=True)]
+        range_uw = max(range_uw, max(powers_uw) - min(powers_uw))
+    lag_us = LAG_US + max((source.period_us for source in sources), default=0)
+    return rounding_uj + range_uw * lag_us // PJ_PER_UJ
+
+
+_Finding = tuple[Verdict, Witness, Reason]
+
+
+def _outcome(finding: _Finding, source: SourceSteps, pool: Sequence[SourceSteps], steps_us: Sequence[int]) -> Outcome:
+    margin = margin_uj(pool, steps_us)
+    low_uj, high_uj = allowed_range(source, pool, sum(steps_us), margin)
+    return Outcome(*finding, low_uj, high_uj, tuple(other.source for other in pool), margin)
+
+
+def _fault(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load) -> _Finding | None:
+    """What refutes a source by itself: verdict, witness and reason."""
+    mean_uw = source.energy_uj * PJ_PER_UJ // window_us
+    floor = floor_uw(source.component, source.model, source.source)
+    standing = Reason.COUNTER_STANDS if source.is_counter else Reason.POWER_STANDS
+    if not source.resets and mean_uw == 0:
+        witness = _witness_of_zero(source, sources, window_us, load, floor)
+        return None if witness is None else (Verdict.STANDS_STILL, witness, standing)
+    if (witness := _witness_of_constant(source, sources, window_us)) is not None:
+        return Verdict.STANDS_STILL, witness, standing
+    if source.resets >= MIN_RESETS or (source.ceiling_uw and mean_uw > source.ceiling_uw):
+        return Verdict.DISAGREES, Witness.BOUNDS, Reason.ABOVE_CEILING
+    if mean_uw < floor // 2:
+        return Verdict.DISAGREES, Witness.BOUNDS, Reason.BELOW_FLOOR
+    if load.device_share is not None and load.device_share >= BUSY and mean_uw < max(2 * floor, MIN_BUSY_UW):
+        return Verdict.DISAGREES, Witness.UTILISATION, Reason.BUSY_WITHOUT_POWER
+    return None
+
+
+def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int) -> Witness | None:
+    """Evidence that a power changed while a source of it showed one and the same value; None without any."""
+    if source.is_counter or source.constant_us < max(MIN_CONSTANT_US, 4 * source.period_us):
+        return None
+    if source.load_range >= LOAD_MOVE:
+        return Witness.UTILISATION
+    return Witness.OWN_POWER if any(_moves(other, window_us) for other in sources if other.is_counter) else None
+
+
+def _witness_of_zero(
+    source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load, floor: int
+) -> Witness | None:
+    """Evidence that a device drew energy while a source of it counted none; None if it may have been off."""
+    if any(other.energy_uj * PJ_PER_UJ > 2 * ROUNDING_UW * window_us for other in sources if other is not source):
+        return Witness.OWN_POWER
+    if load.device_share is not None and load.device_share > IDLE:
+        return Witness.UTILISATION
+    if source.component in _ALWAYS_ON:
+        is_loaded = source.component == "cpu" and load.host_share is not None and load.host_share > IDLE
+        return Witness.HOST_LOAD if is_loaded else Witness.BOUNDS
+    return Witness.BOUNDS if floor else None
+
+
+def _moves(source: SourceSteps, window_us: int) -> bool:
+    """Whether the power of a source changed from step to step by a fifth of its mean and 5 W."""
+    count = len(source.steps_uj)
+    range_uw = (max(source.steps_uj) - min(source.steps_uj)) * PJ_PER_UJ * count // window_us
+    mean_uw = source.energy_uj * PJ_PER_UJ // window_us
+    return mean_uw > 0 and range_uw >= max(mean_uw // 5, 5 * UW_PER_W)
+
+
+def _witness(source: SourceSteps, others: Sequence[SourceSteps]) -> Witness:
+    """Kind of witness that other sources of the device are."""
+    return Witness.OWN_POWER if any(other.is_counter != source.is_counter for other in others) else Witness.OTHER_SOURCE
+
+
+def allowed_range(source: SourceSteps, pool: Sequence[SourceSteps], window_us: int, margin: int) -> tuple[int, int]:
+    """Least and greatest energy [µJ] by sources with their tolerance and a margin [µJ]; without any by floor and ceiling."""
+    if pool:
+        energies = [other.energy_uj for other in pool]
+        low_uj = round(min(energies) * (1 - RELATIVE_TOLERANCE)) - margin
+        return max(low_uj, 0), round(max(energies) * (1 + RELATIVE_TOLERANCE)) + margin
+    floor = floor_uw(source.component, source.model, source.source)
+    return floor * window_us // PJ_PER_UJ, source.ceiling_uw * window_us // PJ_PER_UJ
+
+
+def _unconfirmed(source: SourceSteps, window_us: int, load: Load) -> Outcome:
+    """No witness; a hint where an idle board draws a third of its ceiling."""
+    is_idle = load.device_share is not None and load.device_share <= IDLE
+    if is_idle and source.ceiling_uw and 3 * source.energy_uj * PJ_PER_UJ > source.ceiling_uw * window_us:
+        return Outcome(Verdict.NO_WITNESS, reason=Reason.POWER_WITHOUT_LOAD)
+    return NO_WITNESS
+
+
+def find_mirrors(sources: Sequence[SourceSteps]) -> dict[tuple[str, str], str]:
+    """Sources that repeat another device's sensor, by (device, source), with that device.
+
+    Two real sensors drift apart as soon as anything runs. Energies that are equal in every step, and not all equal, are those
+    of one sensor that shows under two names; the first in the order of devices is taken for the real one.
+    """
+    mirrors: dict[tuple[str, str], str] = {}
+    by_kind: dict[tuple[str, str], list[SourceSteps]] = {}
+    for steps in sorted(sources, key=lambda source: (len(source.device), source.device)):
+        is_telling = len(steps.steps_uj) >= MIN_STEPS and steps.energy_uj >= MIN_MIRRORED_UJ
+        if is_telling and max(steps.steps_uj) - min(steps.steps_uj) >= max(
+            MIN_MIRROR_VARIATION * max(steps.steps_uj), 2 * MAX_MIRROR_UJ
+        ):
+            by_kind.setdefault((steps.component, steps.source), []).append(steps)
+    for of_kind in by_kind.values():
+        for first, second in combinations(of_kind, 2):
+            is_equal = all(abs(a - b) <= MAX_MIRROR_UJ for a, b in zip(first.steps_uj, second.steps_uj, strict=True))
+            if is_equal and (first.device, first.source) not in mirrors:
+                mirrors.setdefault((second.device, second.source), first.device)
+    return mirrors
+
+
+def find_swaps(sources: Sequence[SourceSteps], shares: Mapping[str, float]) -> set[tuple[str, str]]:
+    """Sources of boards of one model of which a busy one draws far less than an idle one; ``shares`` is busy time by device."""
+    swapped: set[tuple[str, str]] = set()
+    by_kind: dict[tuple[str, str], list[SourceSteps]] = {}
+    for steps in sources:
+        if steps.model and steps.device in shares:
+            by_kind.setdefault((steps.model, steps.source), []).append(steps)
+    for of_kind in by_kind.values():
+        for busy in (steps for steps in of_kind if shares[steps.device] >= BUSY):
+            for idle in (steps for steps in of_kind if shares[steps.device] <= IDLE):
+                if idle.energy_uj > SWAP_RATIO * busy.energy_uj:
+                    swapped |= {(busy.device, busy.source), (idle.device, idle.source)}
+    return swapped
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Energy of one device of a server over a window [µJ]; ``is_confirmed`` if another source agrees with it."""
+
+    energy_uj: int
+    is_confirmed: bool = False
+
+
+def judge_whole(
+    whole: SourceSteps,
+    parts: Mapping[tuple[str, str], Part],
+    steps_us: Sequence[int],
+    *,
+    parts_moved_uw: int = 0,
+    is_complete: bool = False,
+) -> tuple[Outcome, dict[tuple[str, str], Outcome]]:
+    """Outcome of the sensor of a whole server, and of the parts that it refutes.
+
+    Parts draw no more than the whole, and the whole no more than ``UNMEASURED_FACTOR`` times the parts and a fixed power.
+    Which of the whole and the unconfirmed parts is wrong stays open: each of these is doubted. ``parts_moved_uw``
+    is by how much the power of all parts moved while the whole stood at one value. Without ``is_complete`` the server may have
+    large parts without a sensor, and nothing is too much for the whole.
+    """
+    window_us = sum(steps_us)
+    parts_uj, whole_uj = sum(part.energy_uj for part in parts.values()), whole.energy_uj
+    if not parts or window_us < min_window_us([whole]):
+        return NO_WITNESS, {}
+    upper_uj = UNMEASURED_FACTOR * parts_uj + UNMEASURED_UW * window_us // PJ_PER_UJ
+    moved_enough_uw = max(MIN_PARTS_MOVE_UW, whole_uj * PJ_PER_UJ // window_us // 10)
+    if whole.constant_us >= max(MAX_WINDOW_US, 4 * whole.period_us) and parts_moved_uw > moved_enough_uw:
+        return Outcome(Verdict.STANDS_STILL, Witness.PARTS, Reason.POWER_STANDS, parts_uj, upper_uj), {}
+    powers_uw = [energy_uj * PJ_PER_UJ // step_us for energy_uj, step_us in zip(whole.steps_uj, steps_us, strict=True)]
+    lag_uj = (max(powers_uw) - min(powers_uw)) * (LAG_US + whole.period_us) // PJ_PER_UJ
+    excess_uj = parts_uj - whole_uj
+    if excess_uj > WHOLE_TOLERANCE * whole_uj + lag_uj:
+        doubted = {
+            key: Outcome(
+                Verdict.DISAGREES,
+                Witness.WHOLE_HOST,
+                Reason.PARTS_ABOVE_WHOLE,
+                0,  # the rest of the server may draw all of the whole
+                part.energy_uj,
+            )
+            for key, part in parts.items()
+            if not part.is_confirmed and part.energy_uj > 0
+        }
+        # The whole is at least its confirmed parts, and at most what all parts and the rest can be.
+        return Outcome(Verdict.DISAGREES, Witness.PARTS, Reason.PARTS_ABOVE_WHOLE, whole_uj, upper_uj), doubted
+    if is_complete and whole_uj > upper_uj + lag_uj:
+        return Outcome(Verdict.DISAGREES, Witness.PARTS, Reason.WHOLE_ABOVE_PARTS, parts_uj, upper_uj), {}
+    return NO_WITNESS, {}
