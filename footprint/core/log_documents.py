@@ -100,7 +100,7 @@ def read_json(lines: LineChunks, field_map: FieldMap | None = None, loads: Loads
     """(line, object) of a stream of JSON; what is no object is rejected. In an array the number is that of the element."""
     first = lines.peek().strip()
     is_array = first[:1] == b"[" and first[1:].lstrip()[:1] in (b"", b"{", b"[", b"]")  # and no prefix such as [pod/a]
-    if is_array or first == b"{" or (first[:1] == b"{" and first[-1:] in (b"{", b"[", b",")):
+    if is_array or _spans_lines(lines.head()):
         yield from _read_values(lines, is_array=is_array)
         return
     reader = JsonLines(field_map, loads)
@@ -114,6 +114,14 @@ def read_json(lines: LineChunks, field_map: FieldMap | None = None, loads: Loads
                 continue
             for document in documents:
                 yield number, document
+
+
+def _spans_lines(head: bytes) -> bool:
+    """Whether the first object goes on over several lines, and is not one that was cut off before a whole one."""
+    first, _, rest = head.lstrip().partition(b"\n")
+    first, second = first.strip(), rest.lstrip().partition(b"\n")[0]
+    is_open = first[:1] == b"{" and first[-1:] in (b"{", b"[", b",")
+    return is_open and not isinstance(_loaded(second), dict)
 
 
 def _read_values(lines: LineChunks, *, is_array: bool) -> Iterator[tuple[int, Document]]:
@@ -131,8 +139,11 @@ def _read_values(lines: LineChunks, *, is_array: bool) -> Iterator[tuple[int, Do
             except (ValueError, RecursionError):
                 wanted = 2 * (len(text) - position)
                 if is_ended or wanted > 2 * MAX_DOCUMENT_BYTES:
-                    lines.rejects.append(Reject(number + 1, "line", "not JSON, or the file ends in the middle"))
-                    return
+                    number, wanted = number + 1, 0
+                    lines.rejects.append(Reject(number, "line", "not JSON, or the file ends in the middle"))
+                    position = text.find("\n{", position) + 1
+                    if is_array or not position:
+                        return
             else:
                 number, wanted, is_open = number + 1, 0, is_array
                 if isinstance(value, dict):
@@ -306,7 +317,8 @@ def line_reader(field_map: FieldMap) -> JsonLines | TextLines | TableLines:
 def _is_json(head: bytes) -> bool:
     """Whether a file that may be a table is JSON: it begins so, or one of its first lines is an object."""
     first_lines = [line for line in head.split(b"\n")[: _LINES_TRIED + 1] if line.strip()]
-    return head.lstrip()[:1] in (b"{", b"[") or any(JsonLines().documents(line) for line in first_lines)
+    reader = JsonLines()  # one for all lines: a container runtime may have cut the first one
+    return head.lstrip()[:1] in (b"{", b"[") or any(reader.documents(line) for line in first_lines)
 
 
 def read_documents(
