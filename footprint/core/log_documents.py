@@ -144,6 +144,7 @@ def _read_values(lines: LineChunks, *, is_array: bool) -> Iterator[tuple[int, Do
                     position = text.find("\n{", position) + 1
                     if is_array or not position:
                         return
+                    continue
             else:
                 number, wanted, is_open = number + 1, 0, is_array
                 if isinstance(value, dict):
