@@ -23,6 +23,7 @@ from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool, lock_spool
 from footprint.core.secret_files import exposure, read_secret
+from footprint.core.sensor_verdicts import Verdict
 
 if TYPE_CHECKING:
     from collectors.otlp import OtlpReceiver
@@ -49,9 +50,14 @@ def make_agent(config: AgentConfig, *, alone: bool = True) -> Agent:
 
 def problem_counts(agent: Agent) -> dict[str, int]:
     """Counts of what the agent doubts or did not take, since its start, for the server's list of agents."""
-    meters = list(agent.meters.values())
+    doubts = agent.doubted_since(wall_and_monotonic_us()[0])
+    verdicts = [verdict.verdict for verdict in list(agent.witness.verdicts.values())]
     return {
-        "doubted": sum(meter.suspect is not None for meter in meters),
+        "sources_doubted": len(doubts),
+        "sources_refused": len(agent.witness.refusals),
+        "sources_contradicted": verdicts.count(Verdict.DISAGREES),
+        "sources_standing_still": verdicts.count(Verdict.STANDS_STILL),
+        "samples_refused": agent.witness.refused_samples.total(),
         "records_refused": agent.refused_records,
         "log_lines_refused": sum(tailer.refused_lines for tailer in agent.log_tailers),
         "personal_names_dropped": sum(tailer.personal_names for tailer in agent.log_tailers),
@@ -76,7 +82,8 @@ def run(config: AgentConfig, *, with_parent: bool = False, otlp: bool = False) -
     """
     lock_spool(config.spool)
     agent = make_agent(config, alone=not with_parent)
-    agent.read_sensors(*wall_and_monotonic_us())
+    agent.sensors.open_missing(wall_and_monotonic_us()[1])
+    agent.read_sensors(*wall_and_monotonic_us())  # stamped once the libraries are loaded: that takes longer than a reading
     _print_summary(agent.sensors)
     # The host of a gateway may have no sensor at all, only requests.
     if not (agent.sensors.working or config.gateways or config.scrape or otlp or config.otlp_port):

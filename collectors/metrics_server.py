@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from collectors.agent import Agent
+from collectors.clocks import wall_and_monotonic_us
 from collectors.shipper import Shipper
 from footprint.core.version import VERSION
 
@@ -28,7 +29,17 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_agent_group_memory_bytes", "gauge", "Memory of a group of processes."),
     ("footprint_agent_samples_total", "counter", "Samples taken."),
     ("footprint_agent_epochs_opened_total", "counter", "Resets of counters, such as driver reloads."),
-    ("footprint_agent_doubted_samples", "gauge", "Suspect samples of counters that await the next sample."),
+    ("footprint_agent_doubted_samples", "gauge", "Sources whose newest sample is refused or awaits the next one."),
+    ("footprint_agent_doubt_seconds", "gauge", "For how long the samples of a source have not been accepted."),
+    ("footprint_agent_doubt_joules", "gauge", "Energy that samples claim that are not accepted, at most what physics allows."),
+    ("footprint_agent_refused_samples_total", "counter", "Samples that were not accepted, by source and reason."),
+    (
+        "footprint_agent_sensor_verdict",
+        "gauge",
+        "Verdict on a source: 0 agrees with its witness, 1 disagrees, 2 stands still, 3 has no witness.",
+    ),
+    ("footprint_agent_witness_ratio", "gauge", "Energy of a source over the middle of what its witness allows."),
+    ("footprint_agent_sensor_state", "gauge", "State of a source, by its code; 0 reads."),
     ("footprint_agent_collector_failures_total", "counter", "Failures of a collector; the others continue."),
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
     ("footprint_agent_log_lines_refused_total", "counter", "Unreadable lines of gateway logs."),
@@ -80,6 +91,26 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_samples_total", [({}, agent.sample_count)]
     yield "footprint_agent_epochs_opened_total", [({}, sum(meter.resets for meter in all_meters))]
     yield "footprint_agent_doubted_samples", [({}, sum(meter.suspect is not None for meter in all_meters))]
+    at_us, mono_us = wall_and_monotonic_us()
+    suspects = [({"device": key[0], "source": key[1]}, meter) for key, meter in list(agent.meters.items()) if meter.suspect]
+    yield "footprint_agent_doubt_seconds", [(labels, max(at_us - meter.doubted_us, 0) / 1e6) for labels, meter in suspects]
+    yield "footprint_agent_doubt_joules", [(labels, meter.suspense_uj / 1e6) for labels, meter in suspects]
+    yield (
+        "footprint_agent_refused_samples_total",
+        [
+            ({"device": device, "source": source, "reason": reason.name.lower()}, count)
+            for (device, source, reason), count in sorted(agent.witness.refused_samples.items())
+        ],
+    )
+    judged = [({"device": key[0], "source": key[1]}, verdict) for key, verdict in sorted(agent.witness.verdicts.items())]
+    yield "footprint_agent_sensor_verdict", [(labels, float(verdict.verdict)) for labels, verdict in judged]
+    ratios = ((labels, verdict.ratio) for labels, verdict in judged)
+    yield "footprint_agent_witness_ratio", [(labels, ratio) for labels, ratio in ratios if ratio is not None]
+    states = agent.sensor_states(at_us, mono_us)
+    yield (
+        "footprint_agent_sensor_state",
+        [({"device": state.device, "source": state.source}, float(state.state)) for state in states],
+    )
     failures: Values = [({"collector": name}, float(count)) for name, count in sorted(agent.sensors.failures.items())]
     yield "footprint_agent_collector_failures_total", failures
     yield "footprint_agent_records_refused_total", [({}, agent.refused_records)]

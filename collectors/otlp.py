@@ -4,9 +4,9 @@ Requirements: ``footprint-agent run --otlp`` ([agent] otlp_port); no package.
 
 Metrics
 -------
-spans                       gen_ai.* attributes by the map data/maps/otlp.toml: requests; on disk before the response
-gen_ai.client.token.usage   windows of requests; only with ``[agent] otlp_tokens = "metrics"``, since spans of the same
-                            calls would count twice
+spans                       calls of models (``otlp_spans``) by the map data/maps/otlp.toml; on disk before the response
+gen_ai.client.*             windows of requests (``otlp_metrics``); only with ``[agent] otlp_tokens = "metrics"``, since spans
+                            of the same calls would count twice
 hw.energy                   counter [J] of this host's devices (hw.id, hw.type gpu, cpu or memory); source otlp-energy
 hw.host.energy              counter [J] of the whole server; device wall
 
@@ -32,7 +32,9 @@ from typing import Any
 
 from collectors.clocks import wall_and_monotonic_us
 from collectors.log_tailer import request_line
+from collectors.otlp_metrics import AGENT_METRICS, CUMULATIVE, DELTA, DURATION, KINDS, TOKENS, Point, TokenWindows
 from collectors.otlp_protobuf import METRICS, TRACES, BadProtobuf, decode
+from collectors.otlp_spans import CLIENT, NO_CALLS, REPEATS, SERVER, CallSpans
 from footprint.core.limits import MAX_POWER_W, BadGzip, TooLarge, decompress_gzip, name_fault
 from footprint.core.log_formats import load_map
 from footprint.core.samples import Channel, Sample
@@ -41,7 +43,6 @@ MAX_BODY_BYTES = 4_000_000  # compressed and unpacked; the unit file gives the a
 MAX_BYTES_IN_FLIGHT = 8_000_000
 MAX_PARTS = 300_000  # objects, lists and values of a JSON body
 MAX_CONNECTIONS = 16
-MAX_SERIES = 10_000
 MAX_SAMPLES = 10_000
 WAIT_S = 30  # for one packet
 DEADLINE_S = 60  # for a whole request
@@ -50,7 +51,7 @@ UJ_PER_J = 1_000_000
 MAX_J = 9_000_000_000_000  # what fits into 63 bits of microjoules
 EXPORT_INTERVAL_US = 60 * 1_000_000  # the default interval of exporters
 _COMPONENT = {"gpu": "gpu", "cpu": "cpu", "memory": "dram"}
-_DELTA, _CUMULATIVE = 1, 2
+_SPAN_KINDS = {"SPAN_KIND_SERVER": SERVER, "SPAN_KIND_CONSUMER": SERVER, 5: SERVER, "SPAN_KIND_CLIENT": CLIENT}
 _PATHS = {"/v1/traces": TRACES, "/v1/metrics": METRICS}
 Document = Mapping[str, Any]
 
@@ -76,7 +77,7 @@ class OtlpReceiver:
         self._map = load_map("otlp")
         self._window_map = load_map("footprint")
         self._tokens, self._store, self._devices, self.token = tokens, store, frozenset(devices), token
-        self._windows = TokenWindows()
+        self._windows, self._calls = TokenWindows(), CallSpans()
         self._lock = threading.Lock()
         self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._bytes_in_flight = 0
@@ -92,8 +93,8 @@ class OtlpReceiver:
 
     @property
     def refused(self) -> int:
-        """Number of requests, data points, spans and bodies that were not taken."""
-        return self.reasons.total()
+        """Number of requests, data points, spans and bodies that were not taken, without what is no request or repeats one."""
+        return self.reasons.total() - sum(self.reasons[reason] for reason in (NO_CALLS, AGENT_METRICS, *REPEATS))
 
     def take(self) -> Iterator[Sample]:
         """Samples received since the last call."""
@@ -111,16 +112,21 @@ class OtlpReceiver:
         reasons: Counter[str] = Counter()
         with self._lock:
             if path == "/v1/traces" and self._tokens == "spans":
-                self._store_requests((request_line(self._map, span, "") for span in spans_of(document)), reasons)
+                calls = self._calls.select(spans_of(document), reasons)
+                self._store_requests((request_line(self._map, call, "") for call in calls), reasons)
             elif path == "/v1/traces":
                 reasons["spans, while otlp_tokens is metrics"] += sum(1 for _ in spans_of(document))
             elif path == "/v1/metrics":
                 if self._tokens == "metrics":
-                    windows = self._windows.add(document, reasons)
+                    windows = self._windows.add(points_of(document), reasons)
                     self._store_requests((request_line(self._window_map, window, "") for window in windows), reasons)
+                else:
+                    metrics = sum(point.metric in (TOKENS, DURATION) for point in points_of(document))
+                    reasons["metrics of calls, while otlp_tokens is spans"] += metrics
                 self._add_samples(document, reasons)
         self.reasons += reasons
-        return reasons
+        # A sender warns of what it is told: spans of other work are none of ours, and are only counted.
+        return Counter({reason: count for reason, count in reasons.items() if count and reason != NO_CALLS})
 
     def _add_samples(self, document: Document, reasons: Counter[str]) -> None:
         for sample in energy_of(document, *wall_and_monotonic_us(), reasons=reasons):
@@ -384,7 +390,7 @@ def attributes_of(items: Any) -> dict[str, Any]:
 
 
 def spans_of(document: Document) -> Iterator[dict[str, Any]]:
-    """Spans with the times, kind, status and attributes that the map reads, and the attributes of their resource."""
+    """Spans with their times, kind, status, parentage and attributes, and the attributes of their resource."""
     for resource in document.get("resourceSpans", ()):
         of_resource = attributes_of((resource.get("resource") or {}).get("attributes"))
         for scope in resource.get("scopeSpans", ()):
@@ -392,7 +398,11 @@ def spans_of(document: Document) -> Iterator[dict[str, Any]]:
                 yield {
                     "start_unix_ns": span.get("startTimeUnixNano"),
                     "end_unix_ns": span.get("endTimeUnixNano"),
-                    "kind": _number(span.get("kind"), "SPAN_KIND_CLIENT", 3),
+                    "kind": _SPAN_KINDS.get(span.get("kind"), span.get("kind")),
+                    "name": span.get("name"),
+                    "trace": str(span.get("traceId")),
+                    "span": str(span.get("spanId")),
+                    "parent": str(span.get("parentSpanId") or ""),
                     "span_id": f"{span.get('traceId')}/{span.get('spanId')}",
                     "status_code": _number((span.get("status") or {}).get("code", 0), "STATUS_CODE_ERROR", 2),
                     "attributes": attributes_of(span.get("attributes")),
@@ -404,17 +414,26 @@ def _number(value: Any, name: str, number: int) -> Any:
     return number if value == name else value
 
 
-def _points(document: Document, kind: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], int]]:
-    """(metric, attributes merged over the resource's, point, temporality) of each data point of one kind."""
+def points_of(document: Document) -> Iterator[Point]:
+    """Data points of every type, with the attributes of their resource."""
     for resource in document.get("resourceMetrics", ()):
         of_resource = attributes_of((resource.get("resource") or {}).get("attributes"))
         for scope in resource.get("scopeMetrics", ()):
             for metric in scope.get("metrics", ()):
-                data = metric.get(kind) or {}
-                temporality = _number(data.get("aggregationTemporality"), "AGGREGATION_TEMPORALITY_CUMULATIVE", _CUMULATIVE)
-                temporality = _number(temporality, "AGGREGATION_TEMPORALITY_DELTA", _DELTA)
-                for point in data.get("dataPoints", ()):
-                    yield metric["name"], of_resource | attributes_of(point.get("attributes")), point, temporality
+                for kind in KINDS:
+                    data = metric.get(kind) or {}
+                    temporality = _number(data.get("aggregationTemporality"), "AGGREGATION_TEMPORALITY_CUMULATIVE", CUMULATIVE)
+                    temporality = _number(temporality, "AGGREGATION_TEMPORALITY_DELTA", DELTA)
+                    for point in data.get("dataPoints", ()):
+                        yield Point(
+                            str(metric["name"]).replace(".", "_"),
+                            of_resource,
+                            attributes_of(point.get("attributes")),
+                            kind,
+                            temporality,
+                            bool(data.get("isMonotonic")),
+                            point,
+                        )
 
 
 def energy_of(document: Document, at_us: int, mono_us: int, reasons: Counter[str] | None = None) -> Iterator[Sample]:
@@ -423,17 +442,18 @@ def energy_of(document: Document, at_us: int, mono_us: int, reasons: Counter[str
     ``reasons`` counts energies that are not taken.
     """
     reasons = Counter() if reasons is None else reasons
-    for name, attributes, point, temporality in _points(document, "sum"):
-        component = "host" if name == "hw.host.energy" else _COMPONENT.get(str(attributes.get("hw.type")), "")
-        if name not in ("hw.energy", "hw.host.energy"):
+    for point in points_of(document):
+        if point.metric not in ("hw_energy", "hw_host_energy"):
             continue
+        attributes = point.resource | point.attributes
+        component = "host" if point.metric == "hw_host_energy" else _COMPONENT.get(str(attributes.get("hw.type")), "")
         device = "wall" if component == "host" else str(attributes.get("hw.id", ""))
         model = str(attributes.get("hw.name", ""))
         if not component or not device or name_fault(device) or name_fault(model):
             reasons["energy of no known kind of device"] += 1
             continue
-        joules = _joules(point.get("asDouble", point.get("asInt")))
-        if temporality != _CUMULATIVE or joules is None:
+        joules = _joules(point.value.get("asDouble", point.value.get("asInt")))
+        if point.kind != "sum" or point.temporality != CUMULATIVE or joules is None:
             reasons["energy that is no cumulative counter"] += 1
             continue
         limit_uw = MAX_POWER_W[component] * UJ_PER_J
@@ -444,57 +464,3 @@ def energy_of(document: Document, at_us: int, mono_us: int, reasons: Counter[str
 def _joules(value: Any) -> float | None:
     joules = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     return joules if 0 <= joules <= MAX_J else None
-
-
-def _first(attributes: Mapping[str, Any], *names: str) -> str:
-    return next((str(attributes[name]) for name in names if attributes.get(name)), "")
-
-
-class TokenWindows:
-    """Windows of requests from token histograms: between two exports of the same process and model."""
-
-    def __init__(self) -> None:
-        self._previous: dict[tuple[str, ...], tuple[int, int, float]] = {}
-
-    def add(self, document: Document, reasons: Counter[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Windows that an export closes; the first point of a cumulative series only sets its baseline.
-
-        ``reasons`` counts points that are not taken.
-        """
-        reasons = Counter() if reasons is None else reasons
-        windows: dict[tuple[str, ...], dict[str, Any]] = {}
-        for name, attributes, point, temporality in _points(document, "histogram"):
-            kind = str(attributes.get("gen_ai.token.type", ""))
-            column = {"input": "input_tokens", "output": "output_tokens", "cached_input": "cached_input_tokens"}.get(kind)
-            if name != "gen_ai.client.token.usage" or column is None:
-                continue
-            model = _first(attributes, "gen_ai.response.model", "gen_ai.request.model")
-            use_case = _first(attributes, "footprint.use_case", "use_case", "service.name")
-            series = str(attributes.get("service.instance.id", "")), model, use_case
-            end_ns, count, tokens = int(point["timeUnixNano"]), int(point.get("count", 0)), float(point.get("sum", 0))
-            start_ns = int(point.get("startTimeUnixNano", 0))
-            if temporality == _CUMULATIVE:
-                before = self._previous.get((*series, kind, str(start_ns)))
-                if before is None and len(self._previous) >= MAX_SERIES:
-                    self._previous.pop(next(iter(self._previous)))
-                    reasons["more series of tokens than the agent remembers"] += 1
-                self._previous[*series, kind, str(start_ns)] = end_ns, count, tokens
-                if before is None:
-                    continue
-                start_ns, count, tokens = before[0], count - before[1], tokens - before[2]
-            if count <= 0 or not start_ns < end_ns:
-                continue
-            window = windows.setdefault(
-                (*series, str(end_ns)),
-                {
-                    "start": repr(start_ns / 1e9),
-                    "end": repr(end_ns / 1e9),
-                    "model": model,
-                    "use_case": use_case,
-                    "id": "/".join((*series, str(end_ns))),
-                },
-            )
-            window[column] = round(tokens)
-            if kind == "input":
-                window["requests"] = count
-        yield from windows.values()

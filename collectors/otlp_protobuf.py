@@ -45,6 +45,8 @@ _RESOURCE: Table = {1: (_BYTES, "attributes", _ATTRIBUTES)}
 _SPAN: Table = {
     1: (_BYTES, "traceId", bytes.hex),
     2: (_BYTES, "spanId", bytes.hex),
+    4: (_BYTES, "parentSpanId", bytes.hex),
+    5: (_BYTES, "name", _text),
     6: (_VARINT, "kind", int),
     7: (_FIXED64, "startTimeUnixNano", str),
     8: (_FIXED64, "endTimeUnixNano", str),
@@ -57,6 +59,7 @@ _NUMBER_POINT: Table = {
     4: (_FIXED64, "asDouble", _double),
     6: (_FIXED64, "asInt", _signed),
     7: (_BYTES, "attributes", _ATTRIBUTES),
+    8: (_VARINT, "flags", int),
 }
 _HISTOGRAM_POINT: Table = {
     2: (_FIXED64, "startTimeUnixNano", str),
@@ -64,11 +67,43 @@ _HISTOGRAM_POINT: Table = {
     4: (_FIXED64, "count", str),
     5: (_FIXED64, "sum", _double),
     9: (_BYTES, "attributes", _ATTRIBUTES),
+    10: (_VARINT, "flags", int),
+}
+_EXPONENTIAL_POINT: Table = {
+    1: (_BYTES, "attributes", _ATTRIBUTES),
+    2: (_FIXED64, "startTimeUnixNano", str),
+    3: (_FIXED64, "timeUnixNano", str),
+    4: (_FIXED64, "count", str),
+    5: (_FIXED64, "sum", _double),
+    10: (_VARINT, "flags", int),
+}
+_SUMMARY_POINT: Table = {
+    2: (_FIXED64, "startTimeUnixNano", str),
+    3: (_FIXED64, "timeUnixNano", str),
+    4: (_FIXED64, "count", str),
+    5: (_FIXED64, "sum", _double),
+    7: (_BYTES, "attributes", _ATTRIBUTES),
+    8: (_VARINT, "flags", int),
 }
 _METRIC: Table = {
     1: (_BYTES, "name", _text),
-    7: (_BYTES, "sum", {1: (_BYTES, "dataPoints", [_NUMBER_POINT]), 2: (_VARINT, "aggregationTemporality", int)}),
+    5: (_BYTES, "gauge", {1: (_BYTES, "dataPoints", [_NUMBER_POINT])}),
+    7: (
+        _BYTES,
+        "sum",
+        {
+            1: (_BYTES, "dataPoints", [_NUMBER_POINT]),
+            2: (_VARINT, "aggregationTemporality", int),
+            3: (_VARINT, "isMonotonic", bool),
+        },
+    ),
     9: (_BYTES, "histogram", {1: (_BYTES, "dataPoints", [_HISTOGRAM_POINT]), 2: (_VARINT, "aggregationTemporality", int)}),
+    10: (
+        _BYTES,
+        "exponentialHistogram",
+        {1: (_BYTES, "dataPoints", [_EXPONENTIAL_POINT]), 2: (_VARINT, "aggregationTemporality", int)},
+    ),
+    11: (_BYTES, "summary", {1: (_BYTES, "dataPoints", [_SUMMARY_POINT])}),
 }
 
 

@@ -12,25 +12,37 @@ from collectors.registry import COLLECTORS
 from collectors.sensor_set import SensorSet
 from footprint.core.records import grade_of
 from footprint.core.samples import Sample
+from footprint.core.units import US_PER_S, UW_PER_W
 
-WAIT_S = 0.25  # the power of a counter is a difference between two samples
+ROUNDS, WAIT_S = 7, 0.25  # a trial of a second and a half: counters are refreshed up to ten times a second
+TRIAL_DIFFERENCE = 0.25  # a power is a mean of the last second, so a short trial says less than that of the agent
+MIN_TRIAL_W = 1.0
 QUALITY_TEXTS = {
     "counter": "A, counter",
     "power": "A, polled power",
+    "witness": "A, second source",
     "modelled": "B, shared by a model",
     "estimate": "C, estimated",
 }
+DOUBTED = "doubted"
+Trial = list[Sample]  # samples of one source, in order of time
 
 
 def probe(config: AgentConfig) -> bool:
-    """Print one line per device, then remarks and missing sensors; return whether anything can be measured."""
+    """Print one line per device and source with its short trial, then remarks and missing sensors.
+
+    Returns whether anything can be measured.
+    """
     sensors = SensorSet(config, COLLECTORS)
     sensors.open_missing(0)
-    before = {(s.channel.device, s.channel.source): s for s in sensors.collect(*wall_and_monotonic_us())}
-    time.sleep(WAIT_S)
-    after = list(sensors.collect(*wall_and_monotonic_us()))
-    for sample in after or before.values():
-        print(_line(sample, before.get((sample.channel.device, sample.channel.source))))
+    trials: dict[tuple[str, str], Trial] = {}
+    for number in range(ROUNDS):
+        if number:
+            time.sleep(WAIT_S)
+        for sample in sensors.collect(*wall_and_monotonic_us()):
+            trials.setdefault((sample.channel.device, sample.channel.source), []).append(sample)
+    for (device, source), trial in trials.items():
+        print(_line(trial, [other for key, other in trials.items() if key[0] == device and key[1] != source]))
     for remark in sensors.remarks():
         print(f"note: {remark}", file=sys.stderr)
     for reason in sensors.reasons.values():
@@ -38,22 +50,52 @@ def probe(config: AgentConfig) -> bool:
     if sync_state() == "unsynchronised":
         print("note: the clock is not synchronised, so requests may miss their energy: timedatectl set-ntp true", file=sys.stderr)
     sensors.close()
-    return bool(after or before)
+    return bool(trials)
 
 
-def _line(sample: Sample, before: Sample | None) -> str:
-    channel = sample.channel
-    reading = ""
-    if sample.counter_uj is not None:
-        reading = f"{sample.counter_uj / 1e6:.3f} J"
-        if before is not None and before.counter_uj is not None and sample.mono_us > before.mono_us:
-            power_w = (sample.counter_uj - before.counter_uj) / (sample.mono_us - before.mono_us)
-            reading += f" ({power_w:.1f} W)" if power_w >= 0 else ""
-    elif sample.power_uw is not None:
-        reading = f"{sample.power_uw / 1e6:.1f} W"
-    quality = QUALITY_TEXTS[grade_of(channel.source, counter=sample.counter_uj is not None)]
+def _line(trial: Trial, others: list[Trial]) -> str:
+    last, channel = trial[-1], trial[-1].channel
+    power_w = _mean_w(trial)
+    reading = f"{last.counter_uj / 1e6:.3f} J" if last.counter_uj is not None else ""
+    if power_w is not None:
+        reading += f" ({power_w:.1f} W)" if reading else f"{power_w:.1f} W"
+    is_doubted, result = _result(trial, others)
+    quality = DOUBTED if is_doubted else QUALITY_TEXTS[grade_of(channel.source, counter=last.counter_uj is not None)]
     name = channel.alias or channel.device
-    return f"{name:10} {channel.component:5} {reading:>28}  {quality:21} {channel.source:19} {channel.model}".rstrip()
+    return f"{name:10} {channel.component:5} {reading:>28}  {quality:21} {result:38} {channel.source:19} {channel.model}".rstrip()
+
+
+def _mean_w(trial: Trial) -> float | None:
+    """Mean power of a trial [W]; None if one sample of a counter is all, or it decreased."""
+    first, last = trial[0], trial[-1]
+    if last.counter_uj is None or first.counter_uj is None:
+        return sum(sample.power_uw or 0 for sample in trial) / len(trial) / UW_PER_W
+    elapsed_us, wrap_uj = last.mono_us - first.mono_us, last.channel.wrap_uj
+    delta_uj = last.counter_uj - first.counter_uj
+    if delta_uj < 0 and wrap_uj is not None:
+        delta_uj += wrap_uj
+    return delta_uj / elapsed_us if elapsed_us > 0 and delta_uj >= 0 else None
+
+
+def _result(trial: Trial, others: list[Trial]) -> tuple[bool, str]:
+    """Whether a trial gives reason for doubt, and what it showed: only what was seen in its time."""
+    last, power_w = trial[-1], _mean_w(trial)
+    if power_w is None:
+        return False, "one reading" if len(trial) == 1 else "its counter decreased"
+    duration_s = (last.mono_us - trial[0].mono_us) / US_PER_S
+    if power_w * UW_PER_W > last.channel.ceiling_uw:
+        return True, f"above {last.channel.ceiling_uw / UW_PER_W:,.0f} W, which it cannot draw"
+    powers_w = [other_w for other in others if (other_w := _mean_w(other)) is not None and other_w >= MIN_TRIAL_W]
+    if not power_w:
+        beside = f", and another source shows {powers_w[0]:.1f} W" if powers_w else ""
+        what = "stood still" if last.counter_uj is not None else "showed nothing"
+        return True, f"{what} for {duration_s:.1f} s{beside}"
+    if not powers_w:
+        return False, "no second source"
+    nearest_w = min(powers_w, key=lambda other_w: abs(other_w - power_w))
+    if abs(nearest_w - power_w) <= TRIAL_DIFFERENCE * max(nearest_w, power_w):
+        return False, f"agrees with its second source for {duration_s:.1f} s"
+    return True, f"another source shows {nearest_w:.1f} W"
 
 
 def list_collectors() -> list[str]:

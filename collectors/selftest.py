@@ -20,6 +20,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ from collectors.sensor_set import SensorSet
 from footprint.core.device_limits import device_limits
 from footprint.core.records import grade_of
 from footprint.core.samples import Channel, Sample
-from footprint.core.sensor_verdicts import Reason, Verdict, Witness
+from footprint.core.sensor_verdicts import Reason, SensorState, Verdict, Witness
 from footprint.core.timestamps import format_instant
 from footprint.core.version import VERSION
 
@@ -181,9 +182,9 @@ class SelftestReport:
         return 6 if any(sensor.fails for sensor in self.sensors) else 0
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """``agrees``, ``disagrees``, ``stands still`` or ``no witness``."""
-    return verdict.name.lower().replace("_", " ")
+def verdict_text(code: IntEnum) -> str:
+    """Words of a code: ``agrees``, ``disagrees``, ``stands still``, ``no witness``; of a state or a reason likewise."""
+    return code.name.lower().replace("_", " ")
 
 
 def run_selftest(config: AgentConfig, minutes: float = 2.0, load_command: str = "", output: str = "") -> int:
@@ -219,7 +220,7 @@ def measure(
         for step in steps:
             with _loaded(step, load_command, notes):
                 _read_step(sensors, table, step, step_us, series, reads_us)
-        remarks, reasons = list(sensors.remarks()), list(sensors.reasons.values())
+        remarks, reasons = list(sensors.remarks()), [*sensors.reasons.values(), *_unread_sources(sensors)]
     finally:
         sensors.close()
     if not load_command:
@@ -243,6 +244,17 @@ def measure(
         not_read=tuple(dict.fromkeys([*reasons, *remarks])),
         notes=tuple(notes),
     )
+
+
+def _unread_sources(sensors: SensorSet) -> list[str]:
+    """Sources that are known and give nothing, each with its reason."""
+    unread = (SensorState.SILENT, SensorState.UNREADABLE, SensorState.GONE, SensorState.NOT_PERMITTED)
+    return [
+        state.message
+        or f"{state.alias or state.device}, {state.source}: {verdict_text(state.state)} ({verdict_text(state.reason)})"
+        for state in sensors.states()
+        if state.state in unread
+    ]
 
 
 def _read_step(

@@ -21,6 +21,7 @@ from dashboards.pages import (
     overview,
     quality,
     readings,
+    sensors,
 )
 from dashboards.url_state import PageContext
 from footprint.access import Role, allows
@@ -43,7 +44,7 @@ class Page(Protocol):
 
 # Header entries in order (at most eight), entries of the *More* menu, and pages that only links from figures lead to.
 NAVIGATION: tuple[Any, ...] = (overview, *entities.MAIN, compare, charter, quality, editions, methods)
-MORE: tuple[Any, ...] = (efficiency, *entities.MORE, help)
+MORE: tuple[Any, ...] = (efficiency, *entities.MORE, sensors, help)
 UNLISTED: tuple[Any, ...] = (explain, readings, access)
 PAGES: dict[str, Any] = {page.PATH: page for page in (*NAVIGATION, *MORE, *UNLISTED)}
 

@@ -310,3 +310,48 @@ def _request_segments(requests: Sequence[RequestSpan], *, prefill: bool) -> tupl
         xs += [begin, end, None]
         ys += [request.row, request.row, None]
     return xs[:MAX_POINTS], ys[:MAX_POINTS]
+
+
+def wall_figure(
+    parts_w: Sequence[float], wall_w: Sequence[float], slope: float | None, intercept_w: float, language: str
+) -> go.Figure:
+    """Power of the whole server [W] over the sum of its parts [W], a point a window, with the fitted line."""
+    figure = go.Figure()
+    step = -(-len(parts_w) // MAX_POINTS) or 1
+    hover = "%{x:.4g} W → %{y:.4g} W<extra></extra>"
+    figure.add_scatter(
+        x=list(parts_w)[::step],
+        y=list(wall_w)[::step],
+        mode="markers",
+        marker={"size": 6, "color": DATA, "opacity": 0.6},
+        hovertemplate=hover,
+    )
+    if slope is not None:
+        ends = [min(parts_w), max(parts_w)]
+        line = {"color": FACILITY, "width": 2}
+        figure.add_scatter(x=ends, y=[slope * end + intercept_w for end in ends], mode="lines", line=line, hoverinfo="skip")
+    _label_axes(figure, translate(language, "sens_parts_w"), translate(language, "sens_wall_w"))
+    return figure
+
+
+def residual_figure(parts_w: Sequence[float], residual_percent: Sequence[float], language: str) -> go.Figure:
+    """What the line leaves of the whole server's power [%] over the sum of its parts [W], a point a window."""
+    figure = go.Figure()
+    step = -(-len(parts_w) // MAX_POINTS) or 1
+    figure.add_scatter(
+        x=list(parts_w)[::step],
+        y=list(residual_percent)[::step],
+        mode="markers",
+        marker={"size": 6, "color": DATA, "opacity": 0.6},
+        hovertemplate="%{x:.4g} W: %{y:.2f} %<extra></extra>",
+    )
+    figure.add_hline(y=0, line={"width": 1, "color": IDLE})
+    _label_axes(figure, translate(language, "sens_parts_w"), translate(language, "sens_residual"))
+    return figure
+
+
+def _label_axes(figure: go.Figure, x_title: str, y_title: str) -> None:
+    figure.update_layout(**_LAYOUT, height=340, margin={"l": 60, "r": 16, "t": 34, "b": 52})
+    figure.update_xaxes(nticks=6, showgrid=False, zeroline=False, title={"text": x_title, "font": {"size": 12.5}})
+    figure.update_yaxes(nticks=6, zeroline=False)
+    figure.add_annotation(x=0, xref="paper", y=1.1, yref="paper", text=y_title, showarrow=False, xanchor="left", xshift=-48)

@@ -197,10 +197,14 @@ def _entity_head(kind: EntityPages, context: PageContext, entity: PageContext, n
 
 def _above_title(kind: EntityPages, context: PageContext, name: str) -> list[Any]:
     view, language = context.view, context.view.language
+    sensors: list[Any] = []
+    if kind.column == "host":
+        sensors = [" · ", html.A(translate(language, "sens_link"), href=view.link("/sensors", host=name))]
     back = html.P(
         [
             html.A(translate(language, kind.TITLE), href=view.link(kind.PATH, name="")),
             f" / {display_name(name, language, kind.column)}",
+            *sensors,
         ],
         className="back",
     )

@@ -51,7 +51,7 @@ def _cells(context: PageContext, row: Row, size: float) -> tuple[Any, ...]:
     state = " · ".join(text for text in (row["state"], row["verdict"]) if text)
     unread_s = (row["standing_s"] or 0.0) + (row["implausible_s"] or 0.0)
     return (
-        html.A(row["host"], href=context.view.link("/hosts", name=row["host"])),
+        html.A(row["host"], href=context.view.link("/sensors", host=row["host"])),
         row["device"],
         row["source"],
         state,

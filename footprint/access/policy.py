@@ -73,9 +73,10 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(r"/api/v1/footprint", SIGNED_IN),
     Permission(r"/use-cases|/services|/models|/charter|/compare|/explain|/quality", SIGNED_IN),
     Permission(r"/api/v1/tables/facts", SIGNED_IN),
-    Permission(r"/hosts|/sites|/readings|/efficiency|/api/v1/readings", SERVICE_ROLES),
+    Permission(r"/hosts|/sites|/sensors|/readings|/efficiency|/api/v1/(readings|sensors)", SERVICE_ROLES),
     Permission(
-        r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|refused|steps|phases|models|alternatives)", SERVICE_ROLES
+        r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|calibrations|refused|steps|phases|models|alternatives)",
+        SERVICE_ROLES,
     ),
     Permission(r"/api/v1/benchmarks", SERVICE_ROLES),
     Permission(

@@ -14,15 +14,23 @@ from footprint.ledger.ledger_view import LedgerView
 
 def wall_balances(view: LedgerView, window_us: int, from_us: int, to_us: int) -> Iterator[tuple[str, WallBalance]]:
     """Balance of each host that has a whole-server meter, over [from, to)."""
-    for host, streams in sorted(view.streams().items()):
-        if not any(stream.component == "host" and stream.quantity in ENERGY_QUANTITIES for stream in streams):
-            continue
-        days = range(from_us // US_PER_DAY, -(-to_us // US_PER_DAY))
-        day_balances = [_day_balance(view, host, day, window_us, from_us, to_us) for day in days]
-        wall, parts = (
-            np.concatenate([getattr(day_balance, name) for day_balance in day_balances]) for name in ("wall_uj", "parts_uj")
-        )
-        yield host, WallBalance(wall, parts)
+    for host in sorted(view.streams()):
+        balance = wall_balance(view, host, window_us, from_us, to_us)
+        if balance is not None:
+            yield host, balance
+
+
+def wall_balance(view: LedgerView, host: str, window_us: int, from_us: int, to_us: int) -> WallBalance | None:
+    """Balance of a host over [from, to); None where it has no whole-server meter."""
+    streams = view.streams().get(host, [])
+    if not any(stream.component == "host" and stream.quantity in ENERGY_QUANTITIES for stream in streams):
+        return None
+    days = range(from_us // US_PER_DAY, -(-to_us // US_PER_DAY))
+    day_balances = [_day_balance(view, host, day, window_us, from_us, to_us) for day in days]
+    wall, parts = (
+        np.concatenate([getattr(day_balance, name) for day_balance in day_balances]) for name in ("wall_uj", "parts_uj")
+    )
+    return WallBalance(wall, parts)
 
 
 def _day_balance(view: LedgerView, host: str, day: int, window_us: int, from_us: int, to_us: int) -> WallBalance:

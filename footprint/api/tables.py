@@ -31,9 +31,11 @@ from footprint.queries import (
     split_diagnostics,
     uncertainty_budget,
 )
+from footprint.queries import certificates as certificates_query
 from footprint.queries import log_quality as log_quality_query
 from footprint.queries import methods as methods_query
 from footprint.queries import objectives as objectives_query
+from footprint.queries import sensors as sensors_query
 from footprint.server.job_runs import latest_runs
 from footprint.storage.database import Store
 
@@ -107,6 +109,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def silent(_: Query, __: str) -> Table:
         return list(agent_liveness.COLUMNS), [liveness.row() for liveness in agent_liveness.host_liveness(store, config, clock())]
 
+    def calibrations(_: Query, __: str) -> Table:
+        certificates = certified_config(store, config).certificates
+        return list(certificates_query.COLUMNS), certificates_query.certificate_rows(certificates, clock())
+
     def refused(_: Query, __: str) -> Table:
         return list(refused_records.COLUMNS), refused_records.refused_records(store)
 
@@ -122,6 +128,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "uncertainty": uncertainty,
         "jobs": jobs,
         "silent": silent,
+        "calibrations": calibrations,
         "sensors": sensors,
         "refused": refused,
         "log-quality": log_quality,
@@ -137,6 +144,15 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
             raise BadQuery(str(error)) from None
         statuses = objectives_query.objective_statuses(store, config, clock(), at)
         return table_response(list(objectives_query.COLUMNS), [status.row() for status in statuses], form, config, "objectives")
+
+    @routes.get("/api/v1/sensors", summary="Sensors of a host, or of all: verdict, witness, self-test and calibration")
+    def host_sensors(
+        host: str | None = None,
+        lang: str = "en",
+        form: Annotated[str, Parameter(alias="format", description="json, csv or parquet")] = "json",
+    ) -> Response:
+        rows = sensors_query.sensor_table(store, config, clock(), "fr" if lang == "fr" else "en", host=host)
+        return table_response(list(sensors_query.COLUMNS), rows, form, config, "sensors")
 
     @routes.get("/api/v1/tables/bundles", summary="Differences between two factor bundles, by factor and place")
     def bundles(

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
 
 from footprint.core.limits import REFRESH_US
 from footprint.core.units import PJ_PER_UJ, UJ_PER_J, UW_PER_W
@@ -31,7 +30,7 @@ MIN_CHECKS = 10  # samples by which two series are known for readings of one cou
 MIN_RISE_UJ = 100 * UJ_PER_J
 _LOOK_AHEAD = 20
 MAX_RANGE_ERROR = 0.01  # of a range that only the falls show
-_SPREAD = 0.02
+_SPREAD = 0.02  # least tolerance between a known range and where the falls show it
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,15 +259,23 @@ class CounterCorrection:
         return around, [*recent, *(power for _, power in plain[position:])][-NEIGHBOURS:]
 
 
+def median(values: Iterable[int]) -> int:
+    """Middle of some whole numbers; the module ``statistics`` would cost the agent a megabyte."""
+    ordered = sorted(values)
+    return (ordered[len(ordered) // 2] + ordered[(len(ordered) - 1) // 2]) // 2
+
+
 def shows_same_counter(first: Iterable[tuple[int, int]], second: Iterable[tuple[int, int]]) -> bool | None:
     """Whether two series of (instant [µs], value [µJ]) are readings of one counter; None if they do not tell.
 
     A counter only rises between wraps, so each sample of one lies between the samples of the other around it, to within a
-    quarter of a second. One sample in fifty may be a misreading.
+    quarter of a second; and on average it does not drift away from the line between them, as counters of two machines do
+    that started together. One sample in fifty may be a misreading.
     """
     samples = sorted([(at_us, value, 0) for at_us, value in first] + [(at_us, value, 1) for at_us, value in second])
     last: list[tuple[int, int] | None] = [None, None]
     checked: list[int] = []
+    distances: list[int] = []
     misses = 0
     for index, (at_us, value, series) in enumerate(samples):
         before = last[1 - series]
@@ -276,9 +283,23 @@ def shows_same_counter(first: Iterable[tuple[int, int]], second: Iterable[tuple[
         last[series] = at_us, value
         if before is None or after is None or after[1] <= before[1] or after[0] == before[0]:
             continue
-        tolerance_uj = (after[1] - before[1]) * REFRESH_US // (after[0] - before[0]) + 1
+        rise_uj, elapsed_us = after[1] - before[1], after[0] - before[0]
+        tolerance_uj = rise_uj * REFRESH_US // elapsed_us + 1
         misses += not before[1] - tolerance_uj <= value <= after[1] + tolerance_uj
         checked.append(value)
+        distance_uj = value - before[1] - rise_uj * (at_us - before[0]) // elapsed_us
+        distances.append(distance_uj if series else -distance_uj)
     if 50 * misses > len(checked):
         return False
-    return True if len(checked) >= MIN_CHECKS and max(checked) - min(checked) >= MIN_RISE_UJ else None
+    if len(checked) < MIN_CHECKS or max(checked) - min(checked) < MIN_RISE_UJ:
+        return None
+    return not _drifts(distances, (max(checked) - min(checked)) // len(checked))
+
+
+def _drifts(distances: Sequence[int], step_uj: int) -> bool:
+    """Whether the second half of some distances lies apart from the first by more than chance and a twentieth of a step."""
+    half = len(distances) // 2
+    halves = distances[:half], distances[half:]
+    means = [sum(part) / len(part) for part in halves]
+    errors = [sum((value - mean) ** 2 for value in part) / len(part) ** 2 for part, mean in zip(halves, means, strict=True)]
+    return abs(means[1] - means[0]) > 4 * sum(errors) ** 0.5 + step_uj / 20

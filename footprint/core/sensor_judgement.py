@@ -38,6 +38,7 @@ MIN_STEPS = 5
 RELATIVE_TOLERANCE = 0.10
 ROUNDING_UW = UW_PER_W // 2  # AMD and service processors give whole watts
 LAG_US = US_PER_S  # NVIDIA's averaged power is the mean of the last second
+SCATTER_ERRORS = 3  # of the range that a witness allows
 LAST_ERRORS = 2.5  # beside the relative tolerance, which honest scatter over five minutes stays within
 MAX_TOLERANCE = 0.25  # of the larger energy: a tolerance above it decides nothing
 MIN_CONSTANT_US = 60 * US_PER_S
@@ -180,9 +181,7 @@ def agree(first: SourceSteps, second: SourceSteps, steps_us: Sequence[int], *, i
     """
     first_uj, second_uj = first.energy_uj, second.energy_uj
     larger_uj, count = max(first_uj, second_uj), len(steps_us)
-    ratio = first_uj / second_uj if second_uj else 0.0
-    residuals = [a - ratio * b for a, b in zip(first.steps_uj, second.steps_uj, strict=True)]
-    scatter_uj = math.sqrt(count * sum(residual * residual for residual in residuals) / (count - 1))
+    scatter_uj = _scatter_uj(first, second)
     tolerance_uj = RELATIVE_TOLERANCE * larger_uj + margin_uj((first, second), steps_us)
     difference_uj = abs(first_uj - second_uj)
     errors = LAST_ERRORS if is_last else 4 + 20 / (count - 2)
@@ -191,6 +190,16 @@ def agree(first: SourceSteps, second: SourceSteps, steps_us: Sequence[int], *, i
     if difference_uj <= tolerance_uj and tolerance_uj + 2 * scatter_uj <= MAX_TOLERANCE * larger_uj:
         return True
     return None
+
+
+def _scatter_uj(first: SourceSteps, second: SourceSteps) -> float:
+    """Standard error [µJ] of the difference of two sources, by how the larger scatters around their common ratio."""
+    if first.energy_uj < second.energy_uj:
+        first, second = second, first
+    count, second_uj = len(first.steps_uj), second.energy_uj
+    ratio = first.energy_uj / second_uj if second_uj else 0.0
+    residuals = [a - ratio * b for a, b in zip(first.steps_uj, second.steps_uj, strict=True)]
+    return math.sqrt(count * sum(residual * residual for residual in residuals) / (count - 1))
 
 
 def margin_uj(sources: Sequence[SourceSteps], steps_us: Sequence[int]) -> int:
@@ -208,7 +217,8 @@ _Finding = tuple[Verdict, Witness, Reason]
 
 
 def _outcome(finding: _Finding, source: SourceSteps, pool: Sequence[SourceSteps], steps_us: Sequence[int]) -> Outcome:
-    margin = margin_uj(pool, steps_us)
+    scatter_uj = max((_scatter_uj(source, other) for other in pool if other is not source), default=0.0)
+    margin = margin_uj(pool, steps_us) + round(SCATTER_ERRORS * scatter_uj if finding[0] != Verdict.STANDS_STILL else 0)
     low_uj, high_uj = allowed_range(source, pool, sum(steps_us), margin)
     return Outcome(*finding, low_uj, high_uj, tuple(other.source for other in pool), margin)
 
@@ -273,7 +283,7 @@ def allowed_range(source: SourceSteps, pool: Sequence[SourceSteps], window_us: i
     if pool:
         energies = [other.energy_uj for other in pool]
         low_uj = round(min(energies) * (1 - RELATIVE_TOLERANCE)) - margin
-        return max(low_uj, 0), round(max(energies) * (1 + RELATIVE_TOLERANCE)) + margin
+        return max(low_uj, 0), round(max(energies) / (1 - RELATIVE_TOLERANCE)) + margin
     floor = floor_uw(source.component, source.model, source.source)
     return floor * window_us // PJ_PER_UJ, source.ceiling_uw * window_us // PJ_PER_UJ
 

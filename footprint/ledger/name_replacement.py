@@ -30,6 +30,7 @@ from footprint.ledger.archive_writer import EVENTS, add_head, canonical_json, ch
 from footprint.ledger.certificates import CALIBRATION
 from footprint.ledger.object_store import ObjectStore, folder_name, link_name
 from footprint.ledger.parquet_segments import EVENT_SCHEMA, REQUEST_SCHEMA, pack_rows, unpack_rows
+from footprint.ledger.selftests import SELFTEST
 from footprint.ledger.verifier import sha256_of
 from footprint.storage import schema
 from footprint.storage.canonical_figures import StoredTexts, rows_by_shard
@@ -38,6 +39,7 @@ from footprint.storage.figure_blocks import LAYOUTS, add_up, from_arrow
 from footprint.storage.figure_writer import MONTH, day_extent, delete_blocks, insert_block, read_block
 
 MARK = "replaces_name"  # key in Meta while a run is not finished: old and new name, and the reason
+_WITHOUT_NAMES = (CALIBRATION, SELFTEST)  # kinds of events that hold no name of a use case, and whose words are keys
 _LOCKS = ("aggregate", "figures", "seal")
 _USE_CASE = REQUEST_SCHEMA.get_field_index("use_case")
 _KIND, _TEXT = EVENT_SCHEMA.get_field_index("kind"), EVENT_SCHEMA.get_field_index("text")
@@ -178,7 +180,7 @@ def _rewrite_archive(
             raise NameNotReplaced(f"{part.file} is not what was sealed: it was not written again (`footprint ledger verify`)")
         rows = to_tuples(unpack_rows(raw))
         if part.source == EVENTS:
-            renamed = [row if row[_KIND] == CALIBRATION else (*row[:_TEXT], replace(row[_TEXT])) for row in rows]
+            renamed = [row if row[_KIND] in _WITHOUT_NAMES else (*row[:_TEXT], replace(row[_TEXT])) for row in rows]
         else:
             roles |= {name for name, index in _OTHER_NAMES.items() if any(row[index] == old for row in rows)}
             renamed = [
@@ -444,8 +446,8 @@ class _Replacement:
     def _replace_texts(self, target: Table, columns: Iterable[str], replace: Callable[[str], str]) -> None:
         keys = list(target.primary_key.columns)
         statement = select(*keys, *(target.c[name] for name in columns if name not in keys))
-        if target is table(schema.Event):  # a certificate holds no name of a use case, and its words are keys
-            statement = statement.where(target.c.kind != CALIBRATION)
+        if target is table(schema.Event):
+            statement = statement.where(target.c.kind.not_in(_WITHOUT_NAMES))
         rows = self.connection.execute(statement).mappings().all()
         for row in rows:
             values = {name: replace(row[name]) for name in columns if row[name]}

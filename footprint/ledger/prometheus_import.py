@@ -142,13 +142,13 @@ def import_prometheus(
     streams = StreamIds(store)
     check_overlap(_exporters_by_host(send, names, from_us, to_us, exporter, host_label))
     corrections: dict[tuple[str, str, str, str], CounterCorrection] = {}
-    name_of_host: dict[str, str] = {}
+    same_hosts = _SameHosts(remarks)
 
     def readings_and_ids() -> Iterator[tuple[Readings, list[int], RejectList]]:
         for start_us in range(from_us - LOOK_BACK_US, to_us, CHUNK_US):
             end_us = min(start_us + CHUNK_US, to_us)
             series_of_host = _series_by_host(send, names, start_us, end_us, exporter, host_label, remarks)
-            _join_hosts(series_of_host, name_of_host, remarks)
+            same_hosts.join(series_of_host)
             for host, series in sorted(series_of_host.items()):
                 for device in _devices(host, series, remarks):
                     rejects = _drop_implausible(device, now_us)
@@ -261,18 +261,38 @@ def _is_same(first: Points, second: Points) -> bool | None:
     return shows_same_counter(first.items(), second.items())
 
 
-def _join_hosts(series_of_host: dict[str, list[DeviceSeries]], name_of_host: dict[str, str], remarks: Remarks) -> None:
-    """Give the hosts that show the same counters one name: one exporter that is scraped under several names counts once."""
-    for first, second in _same_hosts(series_of_host):
-        kept, other = sorted((name_of_host.get(first, first), name_of_host.get(second, second)), key=_name_preference)
-        if kept != other:
-            name_of_host[other] = kept
-            remarks.add(f"{other} and {kept} show the same counters: one machine under two names, counted once, as {kept}")
-    for host in [host for host in series_of_host if host in name_of_host]:
-        name = host
-        while name in name_of_host:
-            name = name_of_host[name]
-        series_of_host[name] = [*series_of_host.get(name, []), *series_of_host.pop(host)]
+@dataclass(slots=True)
+class _SameHosts:
+    """Hosts that show the same counters: one exporter that is scraped under several names counts once.
+
+    What was found of two hosts holds for the whole import.
+    """
+
+    remarks: Remarks
+    name_of: dict[str, str] = field(default_factory=dict)
+    is_same: dict[frozenset[str], bool] = field(default_factory=dict)
+
+    def join(self, series_of_host: dict[str, list[DeviceSeries]]) -> None:
+        """Give such hosts one name."""
+        for first, second, first_points, second_points in _near_counters(series_of_host):
+            pair = frozenset((first, second))
+            if pair not in self.is_same and (is_same := _is_same(first_points, second_points)) is not None:
+                self.is_same[pair] = is_same
+                if is_same:
+                    self._rename(*sorted((self._name(first), self._name(second)), key=_name_preference))
+        for host in [host for host in series_of_host if host in self.name_of]:
+            name = self._name(host)
+            series_of_host[name] = [*series_of_host.get(name, []), *series_of_host.pop(host)]
+
+    def _name(self, host: str) -> str:
+        while host in self.name_of:
+            host = self.name_of[host]
+        return host
+
+    def _rename(self, name: str, other: str) -> None:
+        if name != other:
+            self.name_of[other] = name
+            self.remarks.add(f"{other} and {name} show the same counters: one machine under two names, counted once, as {name}")
 
 
 def _name_preference(host: str) -> tuple[bool, int, str]:
@@ -283,21 +303,20 @@ def _name_preference(host: str) -> tuple[bool, int, str]:
     return True, len(host), host
 
 
-def _same_hosts(series_of_host: dict[str, list[DeviceSeries]]) -> Iterator[tuple[str, str]]:
-    """Pairs of hosts of which a counter is the same; only counters whose values are near each other are compared."""
-    counters: dict[Any, list[tuple[int, str, Points]]] = defaultdict(list)
+def _near_counters(series_of_host: dict[str, list[DeviceSeries]]) -> Iterator[tuple[str, str, Points, Points]]:
+    """Pairs of hosts with counters of one kind whose values are next to each other, in the order of values."""
+    counters: dict[Any, list[tuple[str, Points]]] = defaultdict(list)
     for host, series in series_of_host.items():
         for one in series:
             if one.metric.quantity == "energy" and len(one.content) > 1:
-                counters[one.metric.order, one.own].append((0, host, one.content))
+                counters[one.metric.order, one.own].append((host, one.content))
     for alike in counters.values():
-        if len(alike) < 2:
-            continue
-        at_us = sorted(min(points) + max(points) for _, _, points in alike)[len(alike) // 2] // 2
-        near = sorted((_value_at(points, at_us), host, points) for _, host, points in alike)
-        for (_, first, first_points), (_, second, second_points) in pairwise(near):
-            if first != second and _is_same(first_points, second_points):
-                yield first, second
+        if len(alike) > 1:
+            at_us = sorted(min(points) + max(points) for _, points in alike)[len(alike) // 2] // 2
+            near = sorted(alike, key=lambda item: (_value_at(item[1], at_us), item[0]))
+            for (first, first_points), (second, second_points) in pairwise(near):
+                if first != second:
+                    yield first, second, first_points, second_points
 
 
 def _value_at(points: Points, at_us: int) -> int:
@@ -337,7 +356,7 @@ def _combined(together: list[DeviceSeries], remarks: Remarks) -> Points:
 
 def _labels(value: Any) -> dict[str, str]:
     """Labels of a series, all of them texts."""
-    return {str(name): str(text) for name, text in value.items()}
+    return {plain_name(str(name)): str(text) for name, text in value.items()}
 
 
 def fetch_samples(

@@ -36,6 +36,7 @@ POLL_INTERVAL_S = 1 / 20
 COLUMNS = ("device", "component", "source", "energy_j", "energy_low_j", "energy_high_j", "idle_w", "above_idle_j", "quality")
 TOTAL = "(total)"
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_GRADES = ("counter", "power", "modelled", "witness", "estimate")  # the best first
 _QUALITY = {"counter": "A", "power": "A", "witness": "A", "modelled": "B", "estimate": "C"}
 
 
@@ -285,7 +286,8 @@ def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen
 def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:
     """Energy of each device between two instants, with the total last; counters are interpolated between readings.
 
-    Only the first epoch counts; a device that was reset meanwhile has no row. ``host`` meters have rows, but are not in the
+    Of several sources of a device the best counts; the others are its witnesses. Only the first epoch counts; a device that
+    was reset meanwhile has no row. ``host`` meters have rows, but are not in the
     total if there are others. Intervals are those of the sensors (assumptions ``gain_…``): errors of one kind are fully
     correlated, those of different kinds independent.
     """
@@ -294,7 +296,13 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
         series.setdefault((reading.device, reading.component, reading.source), []).append(reading)
     rows = []
     causes: list[tuple[str, tuple[str, float, Estimate]]] = []
+    best: dict[tuple[str, str], tuple[int, str]] = {}
+    for device, component, source in series:
+        rank = _GRADES.index(grade_of(source, counter=True)), source
+        best[device, component] = min(best.get((device, component), rank), rank)
     for (device, component, source), device_readings in sorted(series.items()):
+        if source != best[device, component][1]:
+            continue
         epoch_readings = [reading for reading in device_readings if reading.epoch == device_readings[0].epoch]
         at_begin, at_end, at_epoch_start = (_at(epoch_readings, at) for at in (begin_us, end_us, epoch_readings[0].at_us))
         if at_begin is None or at_end is None or at_epoch_start is None:

@@ -115,8 +115,9 @@ def check_honest(batch_of: list[GeneratedMachine], figures: Figures) -> None:
     assert len(doubted) <= MAX_FALSE_ALARMS * devices, doubted
 
 
+@pytest.mark.parametrize("door", kinds("honest", ("agent",)))
 @pytest.mark.parametrize("number", BATCHES)
-def test_honest_sensors_are_not_doubted(number: int, tmp_path: Path) -> None:
+def test_honest_sensors_are_not_doubted(number: int, door: str, tmp_path: Path) -> None:
     generated = batch(lambda seed: generate(f"honest-{seed}", lies=0), number, OTHER_SENSORS)
     check_honest(generated, figures_by_agent(generated, tmp_path))
 

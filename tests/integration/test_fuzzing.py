@@ -26,7 +26,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import status_code_conformance
 
 from collectors.log_tailer import request_line
-from collectors.otlp import BadExport, TokenWindows, energy_of, parse_export, spans_of
+from collectors.otlp import BadExport, energy_of, parse_export, points_of, spans_of
+from collectors.otlp_metrics import TokenWindows
 from dashboards.page_shell import PAGES
 from footprint.access.agent_tokens import add_token
 from footprint.config import ConfigError, parse_config
@@ -320,7 +321,7 @@ def test_exports_of_telemetry() -> None:
             try:
                 parsed = parse_export("/v1/traces", "application/json", body)
                 list(energy_of(parsed, NOW_US, 1))
-                list(windows.add(parsed))
+                windows.add(points_of(parsed), Counter())
                 for each in spans_of(parsed):
                     assert isinstance(request_line(field_map, each, ""), str | None)
             except refusals:

@@ -3,6 +3,7 @@
 import re
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ GPU = Channel("GPU-1", "gpu", "nvml-energy", ceiling_uw=1000 * S, alias="gpu:0")
 
 
 class Simulated(Collector):
-    """A GPU of 300 W whose counter is set anew once, and read wrongly at the end; half of the time it computes."""
+    """A GPU of 300 W whose counter is set anew once, and read wrongly at the end, and another with counter and power."""
 
     name, covers = "simulated", "gpu"
 
@@ -34,7 +35,9 @@ class Simulated(Collector):
     def collect(self, at_us: int, mono_us: int) -> Iterator[Sample]:
         self.tick += 1
         counter_j = self.tick * 300 + (10**9 if self.tick >= 5 else 0)
-        yield Sample(GPU, at_us, mono_us, counter_j * S if self.tick < 9 else 9)
+        yield Sample(GPU, at_us, mono_us, counter_j * S if self.tick < 9 else (9, 10**16)[self.tick % 2])
+        yield Sample(replace(GPU, device="GPU-2"), at_us, mono_us, self.tick * 200 * S)
+        yield Sample(replace(GPU, device="GPU-2", source="nvml-power"), at_us, mono_us, None, 210 * S)
 
     def context(self) -> Iterator[DeviceContext]:
         yield DeviceContext("GPU-1", "gpu", "nvml", {"busy_us": self.tick * S // 2}, {1: ProcessUsage(10**9, 0)})
@@ -104,6 +107,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     receiver.close()
     agent.receivers.append(receiver)
     for at_s in range(10, 60):
+        second(agent, at_s)
         agent.write_records(at_s * S, at_s * S)  # until the spool of 10 kB is full
     text = metrics_text(agent, shipper, 0.6)
     after = parsed(text)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collectors.checkpoint import load, save
+from collectors.checkpoint import Checkpoint, load, save
 from collectors.config import Gateway as GatewayBlock
 from collectors.log_tailer import LogTailer
 from collectors.rotated_logs import MAX_LINE_BYTES, QUIET_S, RotatedLogs, is_rotated_name
@@ -34,7 +34,7 @@ class Reader:
     def look(self, *, is_stored: bool = True) -> list[str]:
         lines = list(self.logs.read())
         if is_stored:
-            save(self.folder, "boot", [], {}, [], {self.pattern: self.logs.pending_state()})
+            save(self.folder, "boot", Checkpoint(logs={self.pattern: self.logs.pending_state()}))
             self.logs.commit()
             self.lines.update(line.raw.decode("utf-8", "replace") for line in lines)
             self.ids.update(line.identity for line in lines)
@@ -51,7 +51,7 @@ class Reader:
 
     def start(self) -> None:
         self.logs = RotatedLogs(self.pattern, lambda: self.now_s)
-        self.logs.restore(load(self.folder, "boot")[3].get(self.pattern, {}))
+        self.logs.restore(load(self.folder, "boot").logs.get(self.pattern, {}))
 
 
 class Gateway:

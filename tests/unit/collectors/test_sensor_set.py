@@ -185,11 +185,14 @@ def test_probe_says_what_is_measured_at_which_quality_and_why_the_rest_is_not(tm
     done = agent(tmp_path, "probe", LD_LIBRARY_PATH=str(library.parent) if library else "", PYTHONPATH=str(Path.cwd()))
     assert done.returncode == 0
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert "A, counter" in lines["cpu:0"]
+    assert "doubted" in lines["cpu:0"]  # nothing moves the simulated files
+    assert "stood still for 1." in lines["cpu:0"]
     assert lines["dram:0"].split()[1] == "dram"
     if library:
         by_source = {line.split()[-3]: line for line in done.stdout.splitlines() if line.startswith("gpu:0")}
         assert by_source.keys() == {"nvml-energy", "nvml-power-average"}
+        assert "A, counter" in by_source["nvml-energy"]
+        assert all("agrees with its second source" in line for line in by_source.values())
         assert float(by_source["nvml-energy"].split("(")[1].split()[0]) == pytest.approx(300, rel=0.05)
     assert "not measured: Redfish: not configured" in done.stderr
 

@@ -122,7 +122,7 @@ def test_every_page_shows_figures_with_their_intervals(walked: Store, language: 
         shown = shown_at(path, search)
         assert "card_failed" not in shown
         assert translate(language, "card_failed", error="")[:20] not in shown, path
-        if path not in ("/help", "/editions", "/methods", "/readings", "/compare", "/access", "/quality"):
+        if path not in ("/help", "/editions", "/methods", "/readings", "/compare", "/access", "/quality", "/sensors"):
             assert re.search(INTERVAL, shown), path
     for path, name in (("/services", "chat"), ("/use-cases", "drafting"), ("/hosts", "a"), ("/models", "m1")):
         (headline,) = elements(render_page(page_context(walked, config(), path, f"{search}&name={name}", language)), "H1")

@@ -39,6 +39,7 @@ MOST_QUESTIONS = {
     "/quality": 6,
     "/efficiency": 4,
     "/explain": 3,
+    "/sensors": 3,
 }
 
 

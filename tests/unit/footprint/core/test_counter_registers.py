@@ -128,7 +128,23 @@ def test_one_counter_under_two_names_is_known_and_two_counters_are_not() -> None
 
     assert shows_same_counter(series(200, 0), series(200, 11)) is True
     assert shows_same_counter(series(200, 0), series(200, 0)) is True
-    assert shows_same_counter(series(200, 0), series(205, 11)) is False
+    assert shows_same_counter(series(200, 0), series(201, 11)) is False  # two machines that started together
     assert shows_same_counter(series(200, 0), series(200, 11, start_j=9000)) is False
     assert shows_same_counter(series(0, 0), series(0, 11)) is None  # both stand still
     assert shows_same_counter(series(200, 0)[:5], series(200, 11)[:5]) is None
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.integers(1, 29), st.sampled_from([10, 15, 30, 60]))
+def test_one_counter_is_known_at_any_load_offset_and_period(seed: int, offset_s: int, period_s: int) -> None:
+    rng = random.Random(seed)
+    power_w, total_j = 100, [rng.randrange(200_000)]
+    for second in range(3700):
+        power_w = rng.choice((60, 100, 250, 400)) if second % 40 == 0 else power_w
+        total_j.append(total_j[-1] + power_w)
+
+    def scraped(late_s: int, extra_w: float = 0) -> list[tuple[int, int]]:
+        return [((t + late_s) * S, round((total_j[t + late_s] + extra_w * t) * J) % TABLE_UJ) for t in range(0, 3600, period_s)]
+
+    assert shows_same_counter(scraped(0), scraped(offset_s)) is True
+    assert shows_same_counter(scraped(0), scraped(offset_s, extra_w=4)) is False

@@ -35,4 +35,4 @@ def test_questions_do_not_grow_with_days(sqlite: Store, tmp_path: Path) -> None:
     compute(sqlite, FACTS)
     short, long = asked(sqlite, 2), asked(sqlite, HOURS)
     assert 0 < long <= short + 1
-    assert long < 25
+    assert long < 26  # one of them reads the certificates
