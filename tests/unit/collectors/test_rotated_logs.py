@@ -508,7 +508,7 @@ def test_a_look_that_fails_loses_nothing_and_does_not_stop_the_agent(
 def test_reading_a_broken_file_by_hand_ends_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}\n' * 10_000)[:-30])
     (tmp_path / "no.jsonl.gz").write_bytes(b"no archive")
-    for name in ("cut.jsonl.gz", "no.jsonl.gz"):
+    for name, status in (("cut.jsonl.gz", 5), ("no.jsonl.gz", 1)):  # what stands before a cut is read
         done = subprocess.run(
             [sys.executable, "-m", "collectors", "read", "--as", "litellm", name],
             cwd=tmp_path,
@@ -517,8 +517,8 @@ def test_reading_a_broken_file_by_hand_ends_with_a_sentence(tmp_path: Path) -> N
             text=True,
             check=False,
         )
-        assert done.returncode == 1
-        assert name in done.stderr or "gzip" in done.stderr
+        assert done.returncode == status
+        assert name in done.stderr
         assert "Traceback" not in done.stderr
 
 
