@@ -49,7 +49,8 @@ def describe_input(path: str, *, has_columns: bool = False) -> str:
     for magic, description in _MAGIC:
         if head.startswith(magic):
             return description
-    text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+    is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = head.decode("utf-16", "replace") if is_utf16 else head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
     return _describe_text([line for line in text.splitlines() if line.strip()], has_columns=has_columns)
 
 
