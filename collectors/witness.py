@@ -79,7 +79,7 @@ class _ConstantRun:
     high_parts_uw: int = -1
 
 
-class Refusal(NamedTuple):
+class RefusedSource(NamedTuple):
     """Newest sample of a source that has no meter because none of its samples was accepted so far, and since when."""
 
     sample: Sample
@@ -96,7 +96,7 @@ class SensorWitness:
 
     step_us: int = STEP_US
     verdicts: dict[Key, SensorVerdict] = field(default_factory=dict)
-    refusals: dict[Key, Refusal] = field(default_factory=dict)
+    refusals: dict[Key, RefusedSource] = field(default_factory=dict)
     refused_samples: Counter[tuple[str, str, Reason]] = field(default_factory=Counter)
     _steps: deque[_Step] = field(default_factory=deque)
     _channels: dict[Key, Channel] = field(default_factory=dict)
@@ -180,7 +180,7 @@ class SensorWitness:
         self.refused_samples[*key, reason] += 1
         if not has_meter and (key in self.refusals or len(self.refusals) < MAX_REFUSED_SOURCES):
             since_us = self.refusals[key].since_us if key in self.refusals else sample.at_us
-            self.refusals[key] = Refusal(sample, reason, since_us)
+            self.refusals[key] = RefusedSource(sample, reason, since_us)
 
     # Judging
 

@@ -16,8 +16,9 @@ Physics alone refutes, and never confirms: a processor, a memory or a whole serv
 the ceiling of the model, one below half its floor, a busy board that draws next to nothing, a power that is one and the
 same value while the load moves. A sensor that nothing refutes and no second sensor confirms has no witness.
 
-Two sources that contradict each other while nothing tells which is right are both doubted, and the range that both allow
-holds the truth as long as one of them does.
+Where a counter and a power contradict each other while nothing tells which is right, the counter is doubted and the power
+has no witness: every reported contradiction but those of physics and load was the counter's. Two sources of one kind are
+both doubted. The range that both allow holds the truth as long as one of them does.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ MIN_STEPS = 5
 RELATIVE_TOLERANCE = 0.10
 ROUNDING_UW = UW_PER_W // 2  # AMD and service processors give whole watts
 LAG_US = US_PER_S  # NVIDIA's averaged power is the mean of the last second
-SCATTER_ERRORS = 3  # of the range that a witness allows
+SCATTER_ERRORS = 4  # of the range that a witness allows
 LAST_ERRORS = 2.5  # beside the relative tolerance, which honest scatter over five minutes stays within
 MAX_TOLERANCE = 0.25  # of the larger energy: a tolerance above it decides nothing
 MIN_CONSTANT_US = 60 * US_PER_S
@@ -166,6 +167,9 @@ def judge_device(
             )
         elif rivals:
             witness = _witness(source, rivals)
+            if not confirmed and not source.is_counter and all(rival.is_counter for rival in rivals):
+                outcomes[source.source] = Outcome(Verdict.NO_WITNESS, reason=Reason.COUNTER_AGAINST_POWER)
+                continue
             reason = Reason.COUNTER_AGAINST_POWER if witness == Witness.OWN_POWER else Reason.SOURCES_DIFFER
             pool = rivals if confirmed else [source, *rivals]
             outcomes[source.source] = _outcome((Verdict.DISAGREES, witness, reason), source, pool, steps_us)
@@ -218,7 +222,9 @@ _Finding = tuple[Verdict, Witness, Reason]
 
 def _outcome(finding: _Finding, source: SourceSteps, pool: Sequence[SourceSteps], steps_us: Sequence[int]) -> Outcome:
     scatter_uj = max((_scatter_uj(source, other) for other in pool if other is not source), default=0.0)
-    margin = margin_uj(pool, steps_us) + round(SCATTER_ERRORS * scatter_uj if finding[0] != Verdict.STANDS_STILL else 0)
+    margin = margin_uj((source, *pool), steps_us) + round(
+        SCATTER_ERRORS * scatter_uj if finding[0] != Verdict.STANDS_STILL else 0
+    )
     low_uj, high_uj = allowed_range(source, pool, sum(steps_us), margin)
     return Outcome(*finding, low_uj, high_uj, tuple(other.source for other in pool), margin)
 
