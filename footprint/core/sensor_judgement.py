@@ -12,7 +12,7 @@ steps around their common ratio is measured, and a difference counts only beyond
 error over n steps (near the 0.9999 quantile of Student's distribution for few steps). A scaled sensor has no scatter, or
 one that averages out; where it decides nothing, the window grows.
 
-Physics alone refutes, and never confirms: a processor, a memory or a whole server that counts nothing, a mean power above
+Physics alone refutes, and never confirms: a device that answers and counts nothing, a mean power above
 the ceiling of the model, one below half its floor, a busy board that draws next to nothing, a power that is one and the
 same value while the load moves. A sensor that nothing refutes and no second sensor confirms has no witness.
 
@@ -55,7 +55,6 @@ WHOLE_TOLERANCE = 0.10
 # What a server draws beside its measured parts: fans, supplies, disks, network, parts without a sensor.
 UNMEASURED_FACTOR, UNMEASURED_UW = 3, 3_000 * UW_PER_W
 MIN_PARTS_MOVE_UW = 50 * UW_PER_W  # above the rounding of service processors
-_ALWAYS_ON = ("cpu", "dram", "host")  # a host that runs the agent powers these
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ def judge_device(
     window_us = sum(steps_us)
     if not sources or window_us < min_window_us(sources) or len(steps_us) < MIN_STEPS:
         return None
-    faults = {source.source: _fault(source, sources, window_us, load) for source in sources}
+    faults = {source.source: _fault(source, sources, steps_us, load) for source in sources}
     sound = [source for source in sources if faults[source.source] is None]
     relations: dict[tuple[str, str], bool | None] = {}
     for first, second in combinations(sound, 2):
@@ -229,15 +228,16 @@ def _outcome(finding: _Finding, source: SourceSteps, pool: Sequence[SourceSteps]
     return Outcome(*finding, low_uj, high_uj, tuple(other.source for other in pool), margin)
 
 
-def _fault(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load) -> _Finding | None:
+def _fault(source: SourceSteps, sources: Sequence[SourceSteps], steps_us: Sequence[int], load: Load) -> _Finding | None:
     """What refutes a source by itself: verdict, witness and reason."""
+    window_us = sum(steps_us)
     mean_uw = source.energy_uj * PJ_PER_UJ // window_us
     floor = floor_uw(source.component, source.model, source.source)
     standing = Reason.COUNTER_STANDS if source.is_counter else Reason.POWER_STANDS
     if not source.resets and mean_uw == 0:
-        witness = _witness_of_zero(source, sources, window_us, load, floor)
+        witness = _witness_of_zero(source, sources, window_us, load)
         return None if witness is None else (Verdict.STANDS_STILL, witness, standing)
-    if (witness := _witness_of_constant(source, sources, window_us)) is not None:
+    if (witness := _witness_of_constant(source, sources, steps_us)) is not None:
         return Verdict.STANDS_STILL, witness, standing
     if source.resets >= MIN_RESETS or (source.ceiling_uw and mean_uw > source.ceiling_uw):
         return Verdict.DISAGREES, Witness.BOUNDS, Reason.ABOVE_CEILING
@@ -248,27 +248,30 @@ def _fault(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, 
     return None
 
 
-def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int) -> Witness | None:
+def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], steps_us: Sequence[int]) -> Witness | None:
     """Evidence that a power changed while a source of it showed one and the same value; None without any."""
     if source.is_counter or source.constant_us < max(MIN_CONSTANT_US, 4 * source.period_us):
         return None
+    if any(agree(source, other, steps_us) for other in sources if other is not source):
+        return None  # a board at rest
     if source.load_range >= LOAD_MOVE:
         return Witness.UTILISATION
-    return Witness.OWN_POWER if any(_moves(other, window_us) for other in sources if other.is_counter) else None
+    return Witness.OWN_POWER if any(_moves(other, sum(steps_us)) for other in sources if other.is_counter) else None
 
 
-def _witness_of_zero(
-    source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load, floor: int
-) -> Witness | None:
-    """Evidence that a device drew energy while a source of it counted none; None if it may have been off."""
+def _witness_of_zero(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load) -> Witness | None:
+    """Evidence that a device drew energy while a source of it counted none; None without any.
+
+    To read a sensor wakes its device, or fails: one that answers is powered. Only counters of whole servers may be so coarse
+    that they stand for minutes.
+    """
     if any(other.energy_uj * PJ_PER_UJ > 2 * ROUNDING_UW * window_us for other in sources if other is not source):
         return Witness.OWN_POWER
     if load.device_share is not None and load.device_share > IDLE:
         return Witness.UTILISATION
-    if source.component in _ALWAYS_ON:
-        is_loaded = source.component == "cpu" and load.host_share is not None and load.host_share > IDLE
-        return Witness.HOST_LOAD if is_loaded else Witness.BOUNDS
-    return Witness.BOUNDS if floor else None
+    if source.component == "cpu" and load.host_share is not None and load.host_share > IDLE:
+        return Witness.HOST_LOAD
+    return None if source.component == "host" and source.is_counter else Witness.BOUNDS
 
 
 def _moves(source: SourceSteps, window_us: int) -> bool:
