@@ -290,13 +290,13 @@ def _unread_card(context: PageContext, host: str) -> Any:
     rows = [row for row in _rows(context, host) if row["last_reading"] is None]
     with context.store.read() as connection:
         report = latest_selftests(connection).get(host)
-    said = [] if report is None else report["not_read"]
+    reasons = [] if report is None else report["not_read"]
     title = translate(language, "sens_unread")
-    if not rows and not said:
+    if not rows and not reasons:
         return card(title, "", html.P(translate(language, "sens_unread_none")), language, wide=True)
     head = [translate(language, name) for name in ("device", "sens_source", "status", "reason")]
     body = [(row["device"], row["source"], row["state"] or "", row["reason"] or "") for row in rows]
-    body += [("", "", translate(language, "sens_at_selftest"), sentence) for sentence in said]
+    body += [("", "", translate(language, "sens_at_selftest"), sentence) for sentence in reasons]
     return card(
         title, translate(language, "sens_unread_sub"), scrollable(table(head, body, title), title, "prose"), language, wide=True
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from footprint.aggregation.ledger_judgement import ReadStream, judge_ledger
 from footprint.aggregation.sensor_evidence import read_verdicts, verdicts_on
 from footprint.attribution.energy_intervals import (
     COUNTER,
@@ -54,17 +55,18 @@ def device_energies(view: LedgerView, host: str, day: int, since_us: int | None 
     """Devices of a host with the intervals that touch a UTC day (from ``since_us`` on), sorted by name."""
     streams = [stream for stream in view.streams().get(host, []) if stream.quantity in ENERGY_QUANTITIES]
     aliases, verdicts = view.aliases(host), read_verdicts(view, host, day, since_us)
+    read = [ReadStream(stream, stream_intervals(view, stream, day, since_us), stream_ceiling_uw(stream)) for stream in streams]
+    judged_here = judge_ledger(read, day, judged_by_agents=verdicts.keys())
     sources_of: dict[str, list[EnergySource]] = {}
     stream_of: dict[str, StreamInfo] = {}
-    for stream in streams:
-        intervals = stream_intervals(view, stream, day, since_us)
+    for stream, intervals in ((source.stream, source.intervals) for source in read):
         if not len(intervals):
             continue
         rank = _RANK.get((stream.quantity, stream.grade), len(_RANK))
         for device, since, until in tenures_of(stream.device, aliases, own_readings=True):
             part = clip_to_windows(intervals, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
             if len(part):
-                judged = verdicts_on(stream, verdicts.get(stream.device, {}))
+                judged = verdicts_on(stream, verdicts.get(stream.device, {})) or judged_here.get(stream.id)
                 sources_of.setdefault(device, []).append(EnergySource(rank, part, judged))
                 stream_of.setdefault(device, stream)
     edges_us = day * US_PER_DAY if since_us is None else since_us, (day + 1) * US_PER_DAY

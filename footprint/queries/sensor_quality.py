@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
+from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.calendar.slots import slot_length_us
 from footprint.config import Config
 from footprint.core.sensor_verdicts import (
@@ -63,7 +64,7 @@ COLUMNS = (
 _LATEST = (
     "SELECT s.id, h.text, d.text, s.quantity, r.time_us, r.value FROM stream s JOIN name h ON h.id = s.host_id "
     "JOIN name d ON d.id = s.device_id JOIN reading r ON r.stream_id = s.id "
-    "AND r.time_us = (SELECT MAX(x.time_us) FROM reading x WHERE x.stream_id = s.id AND x.time_us <= {now:d}) "
+    "AND r.time_us = (SELECT MAX(x.time_us) FROM reading x WHERE x.stream_id = s.id AND x.time_us <= :now_us) "
     "WHERE s.quantity LIKE 'verdict%/%' OR s.quantity LIKE 'witness%/%' OR s.quantity LIKE 'judged_uj/%' "
     "OR s.quantity LIKE 'doubt%/%' OR s.quantity LIKE 'sensor_%/%'"
 )
@@ -129,7 +130,7 @@ def sensor_findings(store: Store, now_us: int) -> list[SensorFinding]:
     """What is known now of every source that an agent judged or names, by host, device and source."""
     by_source: dict[tuple[str, str, str], _Latest] = defaultdict(_Latest)
     with store.read() as connection:
-        for stream, host, device, quantity, at_us, value in connection.exec_driver_sql(_LATEST.format(now=now_us)):
+        for stream, host, device, quantity, at_us, value in connection.execute(text(_LATEST), {"now_us": now_us}):
             name, _, source = quantity.partition("/")
             by_source[host, device, source].values[name] = stream, at_us, value
         return [
@@ -184,8 +185,8 @@ def sensor_rows(
 ) -> list[dict[str, Any]]:
     """Rows with ``COLUMNS`` by host, device and source: findings of now, energies of the period by device.
 
-    ``is_troubled`` says whether something is wrong now. Energies stand in the first row of a device. Devices whose energy is
-    disputed in the period and of which nothing is known now have a row of their own.
+    ``is_troubled`` says whether something is wrong now. Energies stand in the first row of a device. Devices that no agent
+    judges have a row with the worst verdict of the server in the period, without a source.
     """
     energies = device_evidence(store, config, from_us, to_us)
     rows: list[dict[str, Any]] = []
@@ -193,8 +194,9 @@ def sensor_rows(
         evidence = energies.pop((finding.host, finding.device), None)
         rows.append(_row(finding, language) | (evidence.row() if evidence is not None else {}))
     for (host, device), evidence in energies.items():
-        if evidence.is_doubted:
+        if device != HOST_DEVICE:
             named = {"host": host, "device": device, "source": "", "is_troubled": False}
+            named["verdict"] = sensor_word(evidence.verdict, language)
             rows.append(dict.fromkeys(COLUMNS) | named | evidence.row())
     return sorted(rows, key=lambda row: (row["host"], row["device"], row["source"]))
 
@@ -238,9 +240,13 @@ class DeviceEvidence:
     implausible_us: int = 0
 
     @property
-    def is_doubted(self) -> bool:
-        """Whether anything of it is in doubt."""
-        return any((self.disputed_uj, self.low_uj, self.high_uj, self.standing_us, self.implausible_us))
+    def verdict(self) -> Verdict:
+        """The worst that the server itself says of it."""
+        if any((self.disputed_uj, self.low_uj, self.high_uj, self.implausible_us)):
+            return Verdict.DISAGREES
+        if self.standing_us:
+            return Verdict.STANDS_STILL
+        return Verdict.AGREES if self.confirmed_uj else Verdict.NO_WITNESS
 
     def row(self) -> dict[str, Any]:
         """The columns of a period."""

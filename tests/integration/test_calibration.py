@@ -189,3 +189,20 @@ def test_the_facts_name_the_certificate(office: Office) -> None:
     ]
     certified = [row for row in rows if row["evidence"] and "WM-17" in row["evidence"]]
     assert [row["of"] for row in certified] == ["a"]
+
+
+def test_errors_of_sensors_cancel_in_the_sum_and_stay_in_a_device(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    config, store, folder = office
+    bounds = ["--from", "2026-08-01", "--to", "2026-08-31", "--config", str(folder / "footprint.toml")]
+
+    def halves(*more: str) -> dict[str, float]:
+        rows = printed_rows(capsys, "uncertainty", *bounds, *more)
+        return {row["cause"].split()[0]: row["high_kwh"] for row in rows if row["cause"].startswith(("gain", "uplift"))}
+
+    of_device = halves("--where", "device=gpu:0")
+    assert {*halves()} >= {"gain", "uplift"}
+    assert calibrate(folder, meter_file(folder, "2026-08-01", "2026-08-15")) == 0
+    compute(store, config, "2026-10-01")
+    certified = halves()
+    assert certified.get("gain", 0.0) < 0.01 * certified["uplift"]
+    assert halves("--where", "device=gpu:0")["gain"] == pytest.approx(of_device["gain"], rel=0.01)

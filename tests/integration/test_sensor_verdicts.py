@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from footprint.core.records import ContextReading, EnergyReading, Record, to_lin
 from footprint.core.sensor_verdicts import Reason, SensorVerdict, Verdict, Witness, verdict_to_values
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
+from footprint.queries.sensor_quality import device_evidence
 from footprint.storage.database import Store
 from tests.support.contract_files import DAY_S
 
@@ -70,8 +73,8 @@ def judged(
 class Ledger:
     """A ledger that agents fill."""
 
-    def __init__(self, path: Path) -> None:
-        self.store = Store(f"sqlite:///{path}")
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self.ingest = IngestService(self.store, lambda _model: set())
         self.now_us = (DAY_S + 3 * 86_400) * S
 
@@ -88,8 +91,8 @@ class Ledger:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "f.db")
+def ledger(store: Store) -> Ledger:
+    return Ledger(store)
 
 
 def kwh(power_w: float, hours: float = HOURS) -> float:
@@ -132,10 +135,10 @@ def test_a_counter_that_lies_for_an_hour_widens_its_interval_and_loses_its_lette
 
 
 def test_a_late_verdict_makes_its_day_stale(ledger: Ledger) -> None:
-    ledger.take(counter("nvml-energy", 0) + counter("nvml-power", 300))
-    assert ledger.day() is None  # a zero that nothing contradicts
-    ledger.take(judged("nvml-energy", Verdict.STANDS_STILL, (0, 285, 315), ALL_DAY))
-    assert ledger.day()["energy_kwh"] == pytest.approx(kwh(300))
+    ledger.take(counter("nvml-energy", 171))
+    assert ledger.day()["energy_kwh"] == pytest.approx(kwh(171))
+    ledger.take(judged("nvml-energy", Verdict.DISAGREES, (171, 285, 315), ALL_DAY, Witness.UTILISATION))
+    assert ledger.day()["energy_kwh"] == pytest.approx(kwh(285), rel=1e-3)
 
 
 def test_a_witness_stream_counts_only_while_the_first_is_not_believed(ledger: Ledger) -> None:
@@ -168,3 +171,80 @@ def test_a_step_between_two_shipments_is_missing_not_counted(ledger: Ledger) -> 
     row = ledger.day()
     assert row["energy_kwh"] == pytest.approx(kwh(300, HOURS - 1 / 60))
     assert row["coverage"] == pytest.approx(1 - 1 / 60 / HOURS)
+
+
+def read_file(ledger: Ledger, path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Import readings of a file: no agent stands beside them."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["time", "host", "device", "component", "source", "energy_j", "power_w"])
+        writer.writeheader()
+        writer.writerows(rows)
+    import_energy(ledger.store, str(path), ledger.now_us)
+
+
+def file_rows(source: str, device: str, component: str, power_w: Any, *, is_power: bool = False) -> list[dict[str, Any]]:
+    """Rows each minute of a counter or a power; ``power_w`` is the power at a second of the day."""
+    rows, energy_j = [], 0.0
+    for second in range(0, HOURS * 3600 + 1, 60):
+        watts = power_w(second) if callable(power_w) else power_w
+        row = {"time": DAY_S + second, "host": "a", "device": device, "component": component, "source": source}
+        rows.append(row | ({"power_w": watts} if is_power else {"energy_j": energy_j}))
+        energy_j += watts * 60
+    return rows
+
+
+def test_a_frozen_counter_of_a_file_gives_way_to_its_power(ledger: Ledger, tmp_path: Path) -> None:
+    rows = file_rows("dcgm", "GPU-1", "gpu", lambda second: 300 if second < 3600 else 0)
+    read_file(ledger, tmp_path / "e.csv", rows + file_rows("nvml-power", "GPU-1", "gpu", 300, is_power=True))
+    row = ledger.day()
+    assert row["energy_kwh"] == pytest.approx(kwh(300), rel=0.01)
+    assert row["coverage"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.8, 10])
+def test_a_scaled_counter_of_a_file_and_its_power_leave_an_interval_that_holds_both(
+    ledger: Ledger, tmp_path: Path, factor: float
+) -> None:
+    rows = file_rows("dcgm", "GPU-1", "gpu", 300 * factor) + file_rows("nvml-power", "GPU-1", "gpu", 300, is_power=True)
+    read_file(ledger, tmp_path / "e.csv", rows)
+    row = ledger.day()
+    assert row["energy_low_kwh"] <= kwh(300 * min(factor, 1)) * 1.001
+    assert row["energy_high_kwh"] >= kwh(300 * max(factor, 1)) * 0.999
+    assert row["quality"] != "A"
+    assert "sensor-in-doubt" in row["flags"]
+
+
+def test_two_sources_of_a_file_that_agree_confirm_each_other(ledger: Ledger, tmp_path: Path) -> None:
+    rows = file_rows("dcgm", "GPU-1", "gpu", 300)
+    read_file(ledger, tmp_path / "e.csv", rows + file_rows("nvml-power", "GPU-1", "gpu", 303, is_power=True))
+    row = ledger.day()
+    assert row["energy_kwh"] == pytest.approx(kwh(300))
+    assert (row["quality"], row["flags"]) == ("A", "assumed-wue")
+    confirmed = device_evidence(ledger.store, FACTS, None, None)["a", "GPU-1"]
+    assert confirmed.confirmed_uj == pytest.approx(confirmed.energy_uj, rel=0.05)
+
+
+def test_a_package_counter_that_never_moves_is_not_zero(ledger: Ledger, tmp_path: Path) -> None:
+    """A guest whose powercap zone is constant: its processor cannot have been off."""
+    read_file(ledger, tmp_path / "e.csv", file_rows("rapl", "package-15", "cpu", 0))
+    row = ledger.day()
+    assert row["coverage"] < 0.1
+    assert row["quality"] != "A"
+
+
+def test_parts_that_exceed_the_wall_are_doubted_with_it(ledger: Ledger, tmp_path: Path) -> None:
+    """A board that claims 900 W in a server that draws 400 W: the interval holds what the wall leaves for it."""
+    rows = file_rows("dcgm", "GPU-1", "gpu", 900) + file_rows("wall", "wall", "host", 400)
+    read_file(ledger, tmp_path / "e.csv", rows)
+    row = ledger.day()
+    assert row["energy_low_kwh"] <= kwh(400)
+    assert row["energy_high_kwh"] >= kwh(900)
+    assert row["quality"] != "A"
+
+
+def test_a_single_source_that_physics_allows_has_no_witness(ledger: Ledger, tmp_path: Path) -> None:
+    read_file(ledger, tmp_path / "e.csv", file_rows("dcgm", "GPU-1", "gpu", 300))
+    row = ledger.day()
+    assert (row["quality"], row["flags"]) == ("A", "assumed-wue")
+    evidence = device_evidence(ledger.store, FACTS, None, None)["a", "GPU-1"]
+    assert (evidence.confirmed_uj, evidence.disputed_uj) == (0, 0)

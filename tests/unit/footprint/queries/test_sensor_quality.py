@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from footprint.core.records import ContextReading, to_line
@@ -18,11 +16,6 @@ from tests.support.contract_files import DAY_S, config
 
 S = 1_000_000
 START_US = DAY_S * S
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'f.db'}")
 
 
 def send(store: Store, device: str, at_s: int, values: dict[str, int]) -> None:
