@@ -2,6 +2,8 @@
 
 device_energy.py      samples of a host's day -> energy intervals by device, and CPU time by process group
 request_logs.py       requests of a service around a day -> the log that attribution takes
+odd_requests.py       bounds of what a request may bear that is far from the others of its service
+log_quality.py        what was found in the log of a service on a day
 idle_power.py         idle power of a placed device, learnt from 28 days
 bounded_cache.py      cache of the values used last, bounded by their size
 fleet.py              hosts of a run, which of them share a service, and versions of what they read

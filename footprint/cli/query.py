@@ -245,6 +245,7 @@ def unlogged(
 
     With their tokens, by service.
     """
+    from footprint.calendar.slots import slot_length_us
     from footprint.ledger.ledger_view import LedgerView
     from footprint.queries.unlogged_traffic import MEASURES, unlogged_traffic
 
@@ -254,7 +255,9 @@ def unlogged(
     bounds = bounds_of(facts, from_, to)
     rows: list[dict[str, Any]] = []
     if extent is not None:
-        start, end = (bound if bound is not None else edge for bound, edge in zip(bounds, extent, strict=True))
+        slot_us = slot_length_us(facts.timezone)
+        whole_slots = extent[0] // slot_us * slot_us, -(-extent[1] // slot_us) * slot_us
+        start, end = (bound if bound is not None else edge for bound, edge in zip(bounds, whole_slots, strict=True))
         period = {"period_start": format_instant(start), "period_end": format_instant(end)}
         rows = [row | period for row in unlogged_traffic(store, facts, start, end, now_us())]
     measures = [f"{kind}_{measure}" for measure in MEASURES for kind in ("served", "logged", "unlogged")]
@@ -281,8 +284,12 @@ def hosted(
     facts = loaded(config)
     bounds = bounds_of(facts, from_, to)
     store = open_store(facts)
-    rows = hosted_models(store, facts, bounds[0], bounds[1], now_us())
+    rows, unknown = hosted_models(store, facts, bounds[0], bounds[1], now_us())
     emit(list(COLUMNS), rows, form, output)
+    for service, reason in sorted(unknown.items()):
+        say(f"{service} is not modelled: {reason}")
+    if unknown:
+        return Exit.INCOMPLETE
     if not rows:
         say('no requests of a service that is declared modelled_as = "provider/model"')
         return Exit.NO_DATA

@@ -80,6 +80,8 @@ def import_gateway_counters(
     rejects, accepted, mended = [], [], Counter[str]()
     for line, record in enumerate(records):
         try:
+            if not record.service:
+                raise BadLine("service", "empty, and so is the model")
             if record.service == OWN_SERVICE:
                 raise BadLine("service", OWN_SERVICE_RESERVED)
             records[line] = check_record(record, now_us, mended)
@@ -110,7 +112,7 @@ def _add(
 
 
 def _service_of_model(services_of_model: Callable[[str], set[str]], model: str) -> str:
-    services = services_of_model(model)
+    services = services_of_model(model) if model else set()
     return next(iter(services)) if len(services) == 1 else model
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from footprint.config import Config
 from footprint.figures.engine import run_query
 from footprint.figures.query import Query
-from footprint.impact.hosted import estimate_hosted
+from footprint.impact.hosted import UnknownModel, estimate_hosted
 from footprint.storage.database import Store
 
 COLUMNS = (
@@ -37,7 +37,9 @@ COLUMNS = (
 _COPIED_COLUMNS = ("service", "use_case", "period_start", "period_end", "requests", "output_tokens")
 
 
-def hosted_models(store: Store, config: Config, from_us: int | None, to_us: int | None, now_us: int) -> list[dict[str, Any]]:
+def hosted_models(
+    store: Store, config: Config, from_us: int | None, to_us: int | None, now_us: int
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Modelled energy and impacts of services declared ``modelled_as``, by service and use case.
 
     Parameters
@@ -49,27 +51,30 @@ def hosted_models(store: Store, config: Config, from_us: int | None, to_us: int 
 
     Returns
     -------
-    list of dict
+    rows : list of dict
         Rows with the columns ``COLUMNS``: energies [kWh], emissions [gCO2e]; quality C. Modelled columns are missing if output
-        tokens are unknown.
-
-    Raises
-    ------
-    UnknownModel
-        If EcoLogits does not know a declared model.
+        tokens or the model are unknown.
+    unknown : dict
+        Why the model of a service is not known, by service.
     """
     names = {service.name: service.modelled_as for service in config.services if service.modelled_as}
     query = Query(group=("service", "use_case"), from_us=from_us, to_us=to_us)
     rows = run_query(store, config, query, now_us).rows if names else []
-    return [_row(names[row["service"]], row) for row in rows if row["service"] in names and row["requests"]]
+    unknown: dict[str, str] = {}
+    hosted = [_row(names[row["service"]], row, unknown) for row in rows if row["service"] in names and row["requests"]]
+    return hosted, unknown
 
 
-def _row(model: str, row: dict[str, Any]) -> dict[str, Any]:
+def _row(model: str, row: dict[str, Any], unknown: dict[str, str]) -> dict[str, Any]:
     row_out = {column: row.get(column) for column in _COPIED_COLUMNS}
     row_out |= {"modelled_as": model, "quality": "C", "measured_kwh": row["energy_kwh"] or None}
     if row["output_tokens"] is None:
         return row_out  # the model needs output tokens
-    estimate = estimate_hosted(model, row["requests"], row["output_tokens"])
+    try:
+        estimate = estimate_hosted(model, row["requests"], row["output_tokens"])
+    except UnknownModel as error:
+        unknown[row["service"]] = str(error)
+        return row_out
     ratio = row["energy_kwh"] / estimate.energy_kwh.value if row["energy_kwh"] else None
     return row_out | {
         "modelled_kwh": estimate.energy_kwh.value,

@@ -32,7 +32,8 @@ _MEASURE_BY_QUANTITY = {
 def served_counts(view: LedgerView, config: Config, from_us: int, to_us: int) -> dict[str, dict[str, int]]:
     """Counts of the inference servers over [from, to) [µs, UTC], by service and measure.
 
-    A model that no service declares, or that several declare, appears under its own name.
+    A model that no service declares, or that several declare, appears under its own name. Counters without a model are those of
+    the only service that is placed on their host then, else they appear under the name of the instance.
     """
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     bounds = np.array([from_us], dtype=np.int64), np.array([to_us], dtype=np.int64)
@@ -40,13 +41,19 @@ def served_counts(view: LedgerView, config: Config, from_us: int, to_us: int) ->
         for stream in streams:
             if not stream.device.startswith(SERVER_DEVICE_PREFIX) or stream.quantity not in _MEASURE_BY_QUANTITY:
                 continue
-            model = stream.device.removeprefix(SERVER_DEVICE_PREFIX).partition("|")[0]
-            services = config.services_of_model(model)
-            service = next(iter(services)) if len(services) == 1 else model
+            model, _, instance = stream.device.removeprefix(SERVER_DEVICE_PREFIX).partition("|")
+            services = config.services_of_model(model) if model else _services_on(config, stream.host, from_us, to_us)
+            service = next(iter(services)) if len(services) == 1 else model or instance.strip("|") or stream.host
             spans = clip_to_windows(intervals_from_counter(view.samples(stream.id, from_us, to_us), MIN_GAP_US), *bounds)
             measure = _MEASURE_BY_QUANTITY[stream.quantity]
             counts[service][measure] = counts[service].get(measure, 0) + int(spans.energy_uj.sum())
     return dict(counts)
+
+
+def _services_on(config: Config, host: str, from_us: int, to_us: int) -> set[str]:
+    """Services placed on a host within [from, to)."""
+    placed = (place for place in config.placements if place.since_us < to_us and place.until_us > from_us)
+    return {place.service for place in placed if place.host == host}
 
 
 def unlogged_traffic(store: Store, config: Config, from_us: int, to_us: int, now_us: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Hosted models are modelled in rows of their own; a model that is measured here shows how the model fares."""
 
+import json
 import math
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_rows_are_of_their_own_and_the_measured_one_shows_the_ratio(sqlite: Stor
     facts = config(FACTS)
     import_files(sqlite, facts, tmp_path, ENERGY, REQUESTS)
     compute(sqlite, facts)
-    rows = {row["service"]: row for row in hosted_models(sqlite, facts, None, None, NOW_US)}
+    rows = {row["service"]: row for row in hosted_models(sqlite, facts, None, None, NOW_US)[0]}
     assert set(rows) == {"away", "here"}
     assert (rows["away"]["requests"], rows["away"]["quality"], rows["away"]["measured_kwh"]) == (100, "C", None)
     assert rows["away"]["measured_over_modelled"] is None
@@ -83,3 +84,20 @@ def test_the_command_prints_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("away", "openai/gpt-4o"),
         ("here", "mistralai/mistral-small-latest"),
     ]
+
+
+def test_one_unknown_model_is_named_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "footprint.toml", [FACTS.replace("openai/gpt-4o", "openai/gpt-9-ultra")])
+    assert status_of(["import", "requests", write(tmp_path / "r.csv", REQUESTS)]) == 0
+    assert status_of(["aggregate"]) == 0
+    capsys.readouterr()
+    assert status_of(["hosted", "--format", "json"]) == 5
+    answer = capsys.readouterr()
+    rows = {row["service"]: row for row in json.loads(answer.out)["rows"]}
+    assert rows["here"]["modelled_kwh"] > 0
+    assert (rows["away"]["requests"], rows["away"]["modelled_kwh"]) == (100, None)
+    assert "away is not modelled" in answer.err
+    assert "gpt-9-ultra" in answer.err
