@@ -143,7 +143,8 @@ class Agent:
         self.witness.note(at_us, mono_us, self.meters)
         self.witness.note_load(mono_us, contexts, host_us)
         self.witness.judge()
-        self.sensors.distrust(self.witness.contradicted())
+        # A source whose samples are refused or doubted delivers nothing.
+        self.sensors.distrust(self.witness.contradicted(), [*self.doubted_since(at_us), *self.witness.refusals])
         lines = [
             *self._energy_lines(mono_us),
             *self._activity_lines(contexts, at_us, mono_us, host_us),

@@ -59,6 +59,7 @@ class _AmdGpu:
     handles: list[_Handle]  # of its partitions; the first that answers is read
     group: str  # of handles that may show one counter
     scope: Scope
+    partitions: list[str] = field(default_factory=list)  # names of the handles
     index: int = 0
     failures: dict[str, int] = field(default_factory=dict)  # by source, in a row
     delivered: set[str] = field(default_factory=set)
@@ -149,7 +150,8 @@ class AmdCollector(Collector):
             yield f"AMD GPU: {self._unnamed} devices have neither a UUID nor a bus address and are not read"
         for gpu in self._gpus:
             if len(gpu.handles) > 1:
-                yield f"{gpu.label}: {len(gpu.handles)} partitions of one board, whose sensor is read once"
+                names = ", ".join(gpu.partitions)
+                yield f"{gpu.label}: {len(gpu.handles)} partitions of one board, whose sensor is read once: {names}"
 
     def close(self) -> None:
         """Close the library."""
@@ -192,6 +194,7 @@ class AmdCollector(Collector):
                     cards.get(address),
                 )
             )
+            gpus[-1].partitions += [partition[1] or partition[2] for partition in partitions]
         return gpus
 
 

@@ -198,7 +198,7 @@ class OverlapFilter:
         good = {id(source) for source in ranked if self._is_good(source)}
         wholes = [f"{source.channel.component} {source.channel.source}" for source in ranked if id(source) in good]
         decided: list[tuple[Source, Channel]] = []
-        names: set[tuple[str, str]] = set()
+        grades: set[tuple[str, str]] = set()
         for source in ranked:
             channel, source.aside = self._as_this_host_names_it(source, decided, packages)
             source.aside = source.aside or self._within(source, channel, wholes, decided)
@@ -211,10 +211,13 @@ class OverlapFilter:
             ):
                 source.is_witness = True
             name = channel.source + WITNESS if source.is_witness and not channel.source.endswith(WITNESS) else channel.source
-            if (channel.device, name) in names:
-                source.aside = f"another sensor is {channel.device} by {name} already"
+            # The ledger holds one series of each grade of a device.
+            grade = "witness" if source.is_witness else source.grade
+            if any(series in grades for series in ((channel.device, grade), (channel.device, name))):
+                source.aside = f"{channel.device} has another {'witness' if source.is_witness else 'sensor of this kind'} already"
                 continue
-            names.add((channel.device, name))
+            if source.is_fresh:
+                grades |= {(channel.device, grade), (channel.device, name)}
             source.passes_as = channel if name == channel.source else replace(channel, source=name)
             decided.append((source, channel))
 

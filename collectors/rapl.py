@@ -44,7 +44,7 @@ _PERMISSION = (
 _MAX_BYTES = 32
 SCAN_US = 60 * 1_000_000
 MAX_FAILURES = 5  # in a row, after which a zone is looked for again at once
-MIN_JUMPS = 5  # backwards, after which the counter is said to jump
+MIN_JUMPS = 5  # after which a counter is said to jump
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,13 @@ class _Zone:
     path: Path
     descriptor: int
     channel: Channel
-    last_uj: int = -1
+    max_step_uj: int  # between two samples
+    last_uj: int = 0
+    read_us: int = -1
     failures: int = 0
     error: str = ""
-    jumps: int = 0
+    falls: int = 0  # by more than a wrap explains
+    leaps: int = 0  # by more than the device can draw
 
 
 class RaplCollector(Collector):
@@ -157,7 +160,7 @@ class RaplCollector(Collector):
         except (OSError, ValueError):
             os.close(descriptor)
             raise
-        return _Zone(place, path, descriptor, channel)
+        return _Zone(place, path, descriptor, channel, max_energy_uj(channel.ceiling_uw, self._period_us))
 
     def collect(self, at_us: int, mono_us: int) -> list[Sample]:
         """One sample per zone; none for a zone that cannot be read now."""
@@ -174,20 +177,13 @@ class RaplCollector(Collector):
                 if zone.failures == MAX_FAILURES:
                     self._scanned_us = mono_us - SCAN_US
                 continue
-            if value_uj < zone.last_uj:
-                zone.jumps += self._is_jump(zone, value_uj)
-            zone.last_uj = value_uj
+            if not 0 <= value_uj - zone.last_uj <= zone.max_step_uj:
+                _note_jump(zone, value_uj, mono_us)
+            zone.last_uj, zone.read_us = value_uj, mono_us
             if zone.failures:
                 zone.failures = 0
             samples.append(Sample(zone.channel, at_us, mono_us, value_uj))
         return samples if self._mirrored.decided else self._mirrored.filter(samples)
-
-    def _is_jump(self, zone: _Zone, value_uj: int) -> bool:
-        """Whether a decrease is no wrap of the register: no package draws so much between two samples."""
-        wrap_uj = zone.channel.wrap_uj
-        if wrap_uj is None:
-            return False
-        return value_uj + wrap_uj - zone.last_uj > max_energy_uj(zone.channel.ceiling_uw, 10 * self._period_us)
 
     def context(self) -> Iterator[DeviceContext]:
         """Power limit of each package, as it is set now."""
@@ -217,9 +213,15 @@ class RaplCollector(Collector):
         open_devices = {zone.place.device for zone in self._zones}
         yield from (note for device, note in self._notes.items() if device in open_devices)
         for zone in self._zones:
-            if zone.jumps >= MIN_JUMPS:
+            is_misread = 4 * zone.falls < zone.leaps  # a register that counts too fast wraps too often as well
+            if is_misread and zone.leaps >= MIN_JUMPS:
                 yield (
-                    f"{zone.place.device}: its counter went back {zone.jumps} times by more than a wrap explains, as in a guest "
+                    f"{zone.place.device}: its counter rose {zone.leaps} times by more than such a device can draw "
+                    f"({zone.channel.ceiling_uw / 1e6:,.0f} W): such values are refused"
+                )
+            elif zone.falls >= MIN_JUMPS:
+                yield (
+                    f"{zone.place.device}: its counter went back {zone.falls} times by more than a wrap explains, as in a guest "
                     "that moves between sockets: energy is counted between the jumps only, and the rest is not covered"
                 )
 
@@ -228,6 +230,20 @@ class RaplCollector(Collector):
         for zone in self._zones:
             os.close(zone.descriptor)
         self._zones = []
+
+
+def _note_jump(zone: _Zone, value_uj: int, mono_us: int) -> None:
+    """Count a step of a counter that neither its device nor a wrap of its register explains."""
+    step_uj, before_us = value_uj - zone.last_uj, zone.read_us
+    if before_us < 0:
+        return
+    is_fall = step_uj < 0
+    if is_fall:
+        if zone.channel.wrap_uj is None:
+            return
+        step_uj += zone.channel.wrap_uj
+    if step_uj > max_energy_uj(zone.channel.ceiling_uw, mono_us - before_us):
+        zone.falls, zone.leaps = zone.falls + is_fall, zone.leaps + (not is_fall)
 
 
 def _source_of(place: _Place) -> str:

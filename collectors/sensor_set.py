@@ -32,6 +32,7 @@ class SensorSet:
         self.failures: dict[str, int] = {}
         self.overlaps = OverlapFilter()
         self._delivered: set[type[Collector]] = set()
+        self._doubted: set[tuple[str, str]] = set()
         self._opened_us: int | None = None
 
     def open_missing(self, mono_us: int) -> None:
@@ -118,9 +119,14 @@ class SensorSet:
         """Names of the collectors that gave a sample since they were opened."""
         return [collector_type.name for collector_type in self.working if collector_type in self._delivered]
 
-    def distrust(self, sources: Iterable[tuple[str, str]]) -> None:
-        """Set the sources, by device and source, that their witness contradicts: they give way to others while they are named."""
-        self.overlaps.distrusted = set(sources)
+    def distrust(self, contradicted: Iterable[tuple[str, str]], doubted: Iterable[tuple[str, str]] = ()) -> None:
+        """Set the sources, by device and source, that give way to others while they are named.
+
+        ``contradicted`` are those that their witness contradicts, ``doubted`` those whose values are refused or await
+        confirmation.
+        """
+        self._doubted = set(doubted)
+        self.overlaps.distrusted = self._doubted.union(contradicted)
 
     def components(self) -> set[str]:
         """Components that the working collectors measure."""
@@ -133,7 +139,9 @@ class SensorSet:
         for source in list(self.overlaps.sources.values()):
             if source.grade == "estimate" and (source.aside or not source.is_fresh):
                 continue  # it gave way to what is measured
-            state = _state_of(source, is_distrusted=self.overlaps.is_distrusted(source))
+            channel = source.passes_as or source.channel
+            is_doubted = (channel.device, channel.source) in self._doubted
+            state = _state_of(source, is_doubted=is_doubted, is_distrusted=self.overlaps.is_distrusted(source))
             states[state.device, state.source] = state
         for collector in list(self.working.values()):
             try:
@@ -161,7 +169,7 @@ class SensorSet:
             self._close_collector(collector_type)
 
 
-def _state_of(source: Source, *, is_distrusted: bool) -> SourceState:
+def _state_of(source: Source, *, is_doubted: bool, is_distrusted: bool) -> SourceState:
     """State of a source that was read at least once."""
     channel = source.passes_as or source.channel
     label = source.channel.alias or source.channel.device
@@ -172,6 +180,9 @@ def _state_of(source: Source, *, is_distrusted: bool) -> SourceState:
     elif not source.is_fresh:
         state, reason = SensorState.SILENT, Reason.NO_SAMPLE
         message = f"{label} ({channel.source}) was read and gives no value now"
+    elif is_doubted:
+        state, reason = SensorState.DOUBTED, Reason.ABOVE_CEILING
+        message = f"{label} ({channel.source}): its values are refused or await confirmation: no such device draws what they say"
     elif is_distrusted:
         state = SensorState.SET_ASIDE
         message = f"{label} ({channel.source}) is contradicted by its witness and gives way to any other source"

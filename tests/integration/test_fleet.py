@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.fleet_host import MachineRun
 from tests.simulation.fleet_ledger import MachineFigures, expectation_problems, law_problems, message_problems
-from tests.simulation.fleet_machine import US, Machine, known_failures, load_machine, machine_names
+from tests.simulation.fleet_machine import DEFAULT_SECONDS, US, Machine, known_failures, load_machine, machine_names
 from tests.simulation.fleet_messages import command_beside, probe_machine, unnamed_devices, untrue_claims
 from tests.simulation.fleet_report import run_fleet
 
@@ -26,14 +26,18 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return run_fleet(machines, tmp_path_factory.mktemp("fleet"))
 
 
-def marked(kind: str) -> list[object]:
-    """Names of all machines; those that fail today are expected to."""
-    failures = known_failures()[kind]
+def marked(kind: str = "") -> list[object]:
+    """Names of all machines; those that fail today are expected to, and those that take long are slow."""
+    failures = known_failures().get(kind, {})
     assert failures.keys() <= set(machine_names()), "a known failure of a machine that is not in the fleet"
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(reason=failures[name], strict=STRICT)) if name in failures else name
-        for name in machine_names()
-    ]
+    names = []
+    for name in machine_names():
+        marks = [pytest.mark.xfail(reason=failures[name], strict=STRICT)] if name in failures else []
+        machine = load_machine(name)
+        # Programs are started for each reading of a service processor.
+        marks += [pytest.mark.slow] if "command" in machine.table or machine.seconds > DEFAULT_SECONDS else []
+        names.append(pytest.param(name, marks=marks))
+    return names
 
 
 @pytest.mark.parametrize("name", marked("law"))
@@ -75,7 +79,7 @@ def test_the_commands_say_only_what_is_so(name: str, command: list[str], tmp_pat
     assert unnamed_devices(machine, lines) == []
 
 
-@pytest.mark.parametrize("name", machine_names())
+@pytest.mark.parametrize("name", marked())
 def test_the_truth_of_a_machine_is_the_energy_of_its_things(name: str) -> None:
     machine = load_machine(name)
     energies = [thing.energy_uj(machine.seconds) / US for thing in machine.things.values()]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.simulation.fleet_generator import LIE_KINDS, GeneratedMachine, generate, problems
 from tests.simulation.fleet_imports import FILE, PROMETHEUS, generate_import, import_file, import_server
-from tests.simulation.fleet_ledger import MachineFigures, figures_of
+from tests.simulation.fleet_ledger import WHOLE, MachineFigures, figures_of
 from tests.simulation.fleet_machine import known_failures
 from tests.simulation.fleet_report import run_fleet
 
@@ -109,7 +109,8 @@ def check_honest(batch_of: list[GeneratedMachine], figures: Figures) -> None:
             assert figure.energy_j == pytest.approx(truth_j, rel=0.06), (machine.name, figure)
             assert figure.low_j <= truth_j <= figure.high_j, (machine.name, figure)
             assert figure.quality == "A", (machine.name, figure)
-            verdicts = set().union(*(said for name, said in result.ever.items() if result.matches(name, device.pattern)))
+            of_device = "wall" if device.pattern == WHOLE else device.pattern
+            verdicts = set().union(*(said for name, said in result.ever.items() if result.matches(name, of_device)))
             if verdicts & {"disagrees", "stands still"}:
                 doubted.append((machine.name, device.pattern, verdicts))
     assert len(doubted) <= MAX_FALSE_ALARMS * devices, doubted

@@ -300,6 +300,9 @@ def generate(seed: str, *, lies: int | None = None) -> GeneratedMachine:
     """A machine of a seed, with one lying sensor or two unless ``lies`` says how many."""
     rng = random.Random(seed)
     draft = Draft(rng, f"gen-{seed}")
+    draft.table["agent"]["sample_s"] = rng.choice((1, 1, 1, 2, 5))
+    if rng.random() < 0.1:
+        draft.table["agent_restarts"] = [rng.randrange(60, 840, 10)]
     if rng.random() < 0.85:
         rng.choice(ACCELERATORS)(draft)
     if rng.random() < 0.6 or not draft.devices:

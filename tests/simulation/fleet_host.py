@@ -347,29 +347,30 @@ def _no_library(name: str) -> Any:
     raise OSError(f"{name}: cannot open shared object file")
 
 
-def run_machine(machine: Machine, folder: Path, sample_s: float = 1.0) -> MachineRun:
+def run_machine(machine: Machine, folder: Path) -> MachineRun:
     """Run the agent over a machine's time; record every ten seconds, at the start and at the end."""
     if any(template == DENIED for _, template in machine.files()):
-        return without_override(lambda: _run(machine, folder, sample_s))
-    return _run(machine, folder, sample_s)
+        return without_override(lambda: _run(machine, folder))
+    return _run(machine, folder)
 
 
-def _run(machine: Machine, folder: Path, sample_s: float) -> MachineRun:
+def _run(machine: Machine, folder: Path) -> MachineRun:
     run, said = MachineRun(machine.name), io.StringIO()
     with simulated(machine, folder) as host, contextlib.redirect_stderr(said):
         config = host.config()
-        agent = make_agent(config)
-        agent.sensors.open_missing(collectors.clocks.wall_and_monotonic_us()[1])
-        _print_summary(agent.sensors)
-        if config.scrape:
-            _start_scraper(config, agent)
+        agent = _start_agent(config)
         messages = set()
-        gaps = machine.table.get("agent_stops", [])  # [[from_s, to_s]] in which the agent takes no samples
-        for tick in range(round(machine.seconds / sample_s) + 1):
-            at_s = tick * sample_s
+        gaps, restarts = machine.table.get("agent_stops", []), machine.table.get("agent_restarts", [])
+        for tick in range(round(machine.seconds / config.sample_s) + 1):
+            at_s = tick * config.sample_s
             host.set_time_s(at_s)
             if any(low < at_s < high for low, high in gaps):
                 continue
+            if at_s in restarts:
+                agent.write_records(*collectors.clocks.wall_and_monotonic_us())
+                agent.sensors.close()
+                agent = _start_agent(config)
+                continue  # a start takes a second
             agent.read_sensors(*collectors.clocks.wall_and_monotonic_us())
             if at_s % config.interval_s == 0:
                 agent.write_records(*collectors.clocks.wall_and_monotonic_us())
@@ -378,6 +379,15 @@ def _run(machine: Machine, folder: Path, sample_s: float) -> MachineRun:
         agent.sensors.close()
     run.messages = sorted({*said.getvalue().splitlines(), *messages})
     return run
+
+
+def _start_agent(config: AgentConfig) -> Agent:
+    agent = make_agent(config)
+    agent.sensors.open_missing(collectors.clocks.wall_and_monotonic_us()[1])
+    _print_summary(agent.sensors)
+    if config.scrape:
+        _start_scraper(config, agent)
+    return agent
 
 
 def _messages(agent: Agent) -> set[str]:

@@ -221,6 +221,7 @@ def expectation_problems(machine: Machine, figures: MachineFigures) -> list[str]
             is_kept = (
                 abs(figure.energy_j - truth_j) <= expected.get("within", math.inf) * truth_j
                 and figure.quality == expected.get("quality", figure.quality)
+                and figure.quality != expected.get("not_quality")
                 and (figure.coverage or 0.0) >= expected.get("coverage_min", 0.0)
             )
         if not is_kept:

@@ -191,7 +191,8 @@ def test_of_the_meters_of_the_whole_server_one_kind_counts(count: int) -> None:
     )
     assert counted_j(feed.energy_uj, ["host"]) == count * 400 * 20
     if count == 1:
-        assert feed.names() == {("wall:0", "redfish"), ("wall:0", "ipmi-witness"), ("wall:0", "acpi-power-witness")}
+        assert feed.names() == {("wall:0", "redfish"), ("wall:0", "ipmi-witness")}
+        assert "another witness" in feed.filter.sources["wall", "acpi-power"].aside
     else:
         assert {device for device, _ in feed.names()} == {"wall:0", "wall:1"}
 

@@ -12,14 +12,15 @@ import pytest
 from collectors.base import Collector, Unavailable
 from collectors.clocks import boot_id, sync_state
 from collectors.config import AgentConfig, BadConfig, load_config
+from collectors.intel import IntelCollector
 from collectors.main_loop import notify_systemd
 from collectors.rapl import RaplCollector
 from collectors.registry import COLLECTORS
 from collectors.sensor_set import SensorSet
 from footprint.core.samples import Channel, Sample
 from footprint.core.sensor_verdicts import Reason, SensorState
-from tests.simulation.sensors import build_nvml, host_time, powercap
-from tests.support.agents import WALL_US, S, energy_readings, make_agent
+from tests.simulation.sensors import build_nvml, host_time, monitor, powercap
+from tests.support.agents import WALL_US, S, energy_readings, make_agent, used_uj
 
 MINUTE = 60 * S
 
@@ -149,6 +150,28 @@ def test_a_source_that_its_witness_contradicts_hands_over_to_the_estimate_and_ba
     assert seen["rapl"] == list(range(300))  # it is still read, or nobody would see that it moves again
     assert seen["estimate"] == list(range(120, 210))
     sensors.close()
+
+
+def test_a_source_whose_values_are_refused_gives_way_and_is_named(tmp_path: Path) -> None:
+    folder = monitor(tmp_path / "sys", 0, "xe", "0000:03:00.0", energy1_input=0)
+    agent = make_agent(tmp_path, IntelCollector)
+    for at in range(301):
+        (folder / "energy1_input").write_text(str(at * 11_000 * S))  # no board draws 11 kW
+        agent.read_sensors(WALL_US + at * S, at * S)
+        if at % 10 == 0:
+            agent.write_records(WALL_US + at * S, at * S)
+    assert used_uj(energy_readings(agent), "gpu-0000:03:00.0") == 0
+    assert [remark for remark in agent.sensors.remarks() if remark.startswith("xpu:0 (xe-energy): its values are refused")]
+    assert not agent.sensors.overlaps.delivers("gpu")
+
+
+def test_a_package_whose_register_counts_beyond_physics_is_named(tmp_path: Path) -> None:
+    (package,) = powercap(tmp_path / "sys", 1)
+    agent = make_agent(tmp_path, RaplCollector)
+    for at in range(121):
+        package.add(11_000 * S)
+        agent.read_sensors(WALL_US + at * S, at * S)
+    assert [remark for remark in agent.sensors.remarks() if remark.startswith("cpu:0: its counter rose")]
 
 
 def test_what_was_read_and_fell_silent_is_named() -> None:
