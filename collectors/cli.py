@@ -99,20 +99,24 @@ def _read_logs(options: argparse.Namespace) -> int:
 
     field_map, organisation = load_map(options.form), load_organisation(options.config)
     users = DistinctUsers(field_map, organisation.zone, organisation.service_of_model) if options.users else None
-    unreadable = []
+    unreadable, printed = [], 0
     for path in options.file:
         for number, line in read_file(field_map, path, users):
             if line is None:
                 unreadable.append(f"{path} line {number}")
             else:
                 print(line)
+                printed += 1
     if users is not None:
         with open(options.users, "w", encoding="utf-8", newline="") as file:
             file.write(csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in users.rows())))
         if users.unnamed:
             print(f"footprint-agent: {users.unnamed} requests name no user and are in no count of users", file=sys.stderr)
-    for reason, count in sorted(field_map.personal_names.items()):
-        print(f"footprint-agent: {count} names of use cases were not taken: each {reason}", file=sys.stderr)
+    for remark in field_map.remarks():
+        print(f"footprint-agent: {remark}", file=sys.stderr)
     if unreadable:
         print(f"footprint-agent: {len(unreadable)} lines cannot be read, first: {unreadable[0]}", file=sys.stderr)
+    if not printed:
+        print("footprint-agent: nothing was read", file=sys.stderr)
+        return FAILURE
     return INCOMPLETE if unreadable else 0

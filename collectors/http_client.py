@@ -140,8 +140,8 @@ def _describe_tls_error(error: ssl.SSLError) -> str:
     reason = error.reason or str(error)
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
         return "it does not speak TLS at this port: does its address begin with http://?"
-    if "CERTIFICATE_REQUIRED" in reason:
-        return "it asks for a certificate of the client (cert_file and key_file)"
+    if "CERTIFICATE_REQUIRED" in reason or "ALERT_BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason:
+        return "it asks for a certificate of the client (cert_file and key_file) that it knows"
     return f"no TLS connection ({reason})"
 
 

@@ -130,12 +130,9 @@ def _start_otlp_receiver(config: AgentConfig, agent: Agent) -> OtlpReceiver:
 
 def _start_scraper(config: AgentConfig, agent: Agent) -> PrometheusScraper:
     """Start scraping other exporters of this host in the background."""
-    from collectors.prometheus_scraper import PrometheusScraper  # noqa: PLC0415 - few agents need it
-    from footprint.core.prometheus_metrics import add_exporters  # noqa: PLC0415 - as above
+    from collectors.prometheus_scraper import open_scraper  # noqa: PLC0415 - few agents need it
 
-    if config.scrape_exporters is not None:
-        add_exporters(config.scrape_exporters)
-    scraper = PrometheusScraper(config.scrape_targets, config.scrape_s, round(config.scrape_max_mb * 1e6), config.sysfs)
+    scraper = open_scraper(config)
     agent.external_sources.append(scraper.take)
     return scraper
 

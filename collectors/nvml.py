@@ -67,7 +67,7 @@ Query = Callable[[Any], int]  # of a handle: mJ or mW
 
 
 @dataclass(slots=True)
-class _Source:
+class _BoardSource:
     """One query of one board; ``error`` is the last answer that was no value, 0 while it answers."""
 
     channel: Channel
@@ -101,15 +101,15 @@ class _NvmlGpu:
     alias: str
     model: str
     bus_address: str
-    counter: _Source | None
-    power: _Source
+    counter: _BoardSource | None
+    power: _BoardSource
     instances: list[tuple[Any, DevicePart]] = field(default_factory=list)
     busy_read_us: int = -1
     processes_read_us: int = -1
     newest_process_sample_us: int = 0  # NVML's own clock
 
     @property
-    def sources(self) -> tuple[_Source, ...]:
+    def sources(self) -> tuple[_BoardSource, ...]:
         """Its counter, if it can have one, and its power."""
         return (self.power,) if self.counter is None else (self.counter, self.power)
 
@@ -243,9 +243,11 @@ class NvmlCollector(Collector):
 
         counter = None
         if is_module or not has_module_power:
-            counter = _Source(channel(MODULE_SOURCE if is_module else "nvml-energy"), pynvml.nvmlDeviceGetTotalEnergyConsumption)
+            counter = _BoardSource(
+                channel(MODULE_SOURCE if is_module else "nvml-energy"), pynvml.nvmlDeviceGetTotalEnergyConsumption
+            )
         power_source, power_query = self._power_query(handle, is_module=is_module)
-        power = _Source(channel(power_source), power_query)
+        power = _BoardSource(channel(power_source), power_query)
         gpu = _NvmlGpu(handle, device, alias, model, bus_address, counter, power, instances)
         for source in gpu.sources:
             source.read(handle, self._mono_us)
@@ -399,7 +401,7 @@ class NvmlCollector(Collector):
             message = f"{device} shows the counter of {other}, a module of both, and is not counted"
             yield SourceState(device, "gpu", MODULE_SOURCE, SensorState.SET_ASIDE, Reason.MIRRORS_SIBLING, message)
 
-    def _failed_state(self, gpu: _NvmlGpu, source: _Source) -> SourceState:
+    def _failed_state(self, gpu: _NvmlGpu, source: _BoardSource) -> SourceState:
         is_counter = source is gpu.counter
         words = _words(source.error)
         other = gpu.power if is_counter else gpu.counter
@@ -540,9 +542,11 @@ def _listed_gpus(folder: Path) -> set[str]:
 
 
 def _words(error: int) -> str:
-    """Text of an error of the library, with its number, without which some texts say nothing."""
-    name = next((name for name in _ERROR_NAMES if getattr(pynvml, name) == error), "")
-    return f"{str(pynvml.NVMLError(error)).rstrip('.')}{f', {name}' if name else f', error {error}'}"
+    """Text of an error of the library, with its name where the text alone says less."""
+    text = str(pynvml.NVMLError(error)).rstrip(".")
+    name = next((name for name in _ERROR_NAMES if getattr(pynvml, name) == error), f"error {error}")
+    plain = name.removeprefix("NVML_ERROR_").replace("_", " ").lower()
+    return text if plain in text.lower() else f"{text}, {name}"
 
 
 _ERROR_NAMES = tuple(name for name in vars(pynvml) if name.startswith("NVML_ERROR_"))

@@ -62,7 +62,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(slots=True)
-class Source:
+class DeviceSource:
     """One source of one device: when it delivered last, and what became of it."""
 
     channel: Channel
@@ -111,7 +111,7 @@ class OverlapFilter:
         self.distrusted: set[tuple[str, str]] = set()
         self.scopes: Mapping[str, Scope] = {}
         self.known: Mapping[str, str] = {}
-        self.sources: dict[tuple[str, str], Source] = {}
+        self.sources: dict[tuple[str, str], DeviceSource] = {}
         self.skipped = 0  # samples of more sources than a host can have
         self._package_of: dict[str, str] = {}  # of GPUs whose level is that of a package
         self._boards: set[str] = set()  # GPUs whose level is their own
@@ -124,7 +124,7 @@ class OverlapFilter:
 
     def accept(self, samples: Iterable[tuple[int, bool, Sample]], mono_us: int, sample_us: int = US_PER_S) -> list[Sample]:
         """Samples that pass, of (rank, whether the sensor is local, sample)."""
-        batch: list[tuple[Source, Sample]] = []
+        batch: list[tuple[DeviceSource, Sample]] = []
         is_changed = self._decided_for != (self.distrusted, self.scopes, self.known)
         sources = self.sources
         for rank, is_local, sample in samples:
@@ -136,7 +136,7 @@ class OverlapFilter:
                     self.skipped += 1
                     continue
                 grade = grade_of(channel.source, counter=sample.counter_uj is not None)
-                source = sources[key] = Source(channel, grade, rank, is_local, mono_us)
+                source = sources[key] = DeviceSource(channel, grade, rank, is_local, mono_us)
                 is_changed = True
             elif not source.is_fresh or (channel is not source.channel and channel != source.channel):
                 is_changed = True
@@ -171,12 +171,12 @@ class OverlapFilter:
                     return True
         return False
 
-    def is_distrusted(self, source: Source) -> bool:
+    def is_distrusted(self, source: DeviceSource) -> bool:
         """Whether the witness of a source contradicts it."""
         channel = source.passes_as or source.channel
         return (channel.device, channel.source) in self.distrusted
 
-    def _is_good(self, source: Source) -> bool:
+    def _is_good(self, source: DeviceSource) -> bool:
         return source.is_fresh and not self.is_distrusted(source)
 
     def _has_silence(self, mono_us: int, sample_us: int) -> bool:
@@ -197,7 +197,7 @@ class OverlapFilter:
         packages = self._packages()
         good = {id(source) for source in ranked if self._is_good(source)}
         wholes = [f"{source.channel.component} {source.channel.source}" for source in ranked if id(source) in good]
-        decided: list[tuple[Source, Channel]] = []
+        decided: list[tuple[DeviceSource, Channel]] = []
         grades: set[tuple[str, str]] = set()
         for source in ranked:
             channel, source.aside = self._as_this_host_names_it(source, decided, packages)
@@ -221,12 +221,14 @@ class OverlapFilter:
             source.passes_as = channel if name == channel.source else replace(channel, source=name)
             decided.append((source, channel))
 
-    def _order(self, source: Source) -> tuple[bool, bool, bool, int]:
+    def _order(self, source: DeviceSource) -> tuple[bool, bool, bool, int]:
         """Order in which sources are preferred: a package's own sensor before the GPU that is integrated in it."""
         is_integrated = self.scopes.get(source.channel.device, Scope.BOARD) is not Scope.BOARD
         return source.grade == "estimate", not source.is_local, is_integrated, source.rank
 
-    def _within(self, source: Source, channel: Channel, wholes: Sequence[str], decided: list[tuple[Source, Channel]]) -> str:
+    def _within(
+        self, source: DeviceSource, channel: Channel, wholes: Sequence[str], decided: list[tuple[DeviceSource, Channel]]
+    ) -> str:
         """Why the energy of a source is within what another counts; empty if it is not."""
         part = f"{channel.component} {channel.source}"
         for overlap in OVERLAPS:
@@ -249,7 +251,7 @@ class OverlapFilter:
         )
 
     def _as_this_host_names_it(
-        self, source: Source, decided: list[tuple[Source, Channel]], packages: list[str]
+        self, source: DeviceSource, decided: list[tuple[DeviceSource, Channel]], packages: list[str]
     ) -> tuple[Channel, str]:
         """Channel of a source with the device that this host's sensors give it, and why it cannot be counted."""
         channel = source.channel
@@ -271,7 +273,7 @@ class OverlapFilter:
             return channel, "it is compared with the packages of the CPU, whose power some integrated GPUs show"
         return (replace(channel, device=package, component="cpu", alias="", parts=()) if package else channel), ""
 
-    def _as_wall(self, source: Source, decided: list[tuple[Source, Channel]]) -> tuple[Channel, str]:
+    def _as_wall(self, source: DeviceSource, decided: list[tuple[DeviceSource, Channel]]) -> tuple[Channel, str]:
         channel = source.channel
         walls = {
             other_channel.device
@@ -284,7 +286,7 @@ class OverlapFilter:
             return channel, f"{len(walls)} other meters of the whole server are read, and it is not known which it repeats"
         return replace(channel, device=walls.pop()), ""
 
-    def _as_local(self, source: Source, decided: list[tuple[Source, Channel]]) -> tuple[Channel, str]:
+    def _as_local(self, source: DeviceSource, decided: list[tuple[DeviceSource, Channel]]) -> tuple[Channel, str]:
         channel = source.channel
         local = {
             other_channel.device: other_channel
@@ -293,6 +295,8 @@ class OverlapFilter:
         }
         name = _plain_name(channel.device)
         aliases = {**{device: other.alias for device, other in local.items()}, **self.known}
+        if any("@" in d and _plain_name(d).partition("@")[0] == name for d in aliases):
+            return channel, "several boards of this host have its UUID, and it is not known of which it is"
         device = next((d for d, alias in aliases.items() if _plain_name(d) == name or (alias and alias == channel.device)), "")
         if device in local and local[device].parts:
             return channel, "the instances of the board share the energy that its own sensor counts"
@@ -309,7 +313,7 @@ class OverlapFilter:
             return channel, f"its name matches none of {', '.join(sorted(rivals)[:4])}, which are read here: it would count twice"
         return channel, ""
 
-    def _candidates(self) -> list[Source]:
+    def _candidates(self) -> list[DeviceSource]:
         """Local GPUs that may be integrated."""
         return (
             [
@@ -323,7 +327,7 @@ class OverlapFilter:
             else []
         )
 
-    def _compare(self, batch: Sequence[tuple[Source, Sample]], mono_us: int) -> None:
+    def _compare(self, batch: Sequence[tuple[DeviceSource, Sample]], mono_us: int) -> None:
         """Compare GPUs that may be integrated with the packages, and withhold their samples until the first result."""
         packages, candidates = self._packages(), {source.channel.device for source in self._candidates()}
         if not packages or not candidates:

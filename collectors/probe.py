@@ -8,6 +8,7 @@ import time
 from collectors.base import Collector
 from collectors.clocks import sync_state, wall_and_monotonic_us
 from collectors.config import AgentConfig
+from collectors.prometheus_scraper import open_scraper
 from collectors.registry import COLLECTORS
 from collectors.sensor_set import SensorSet
 from footprint.core.records import grade_of
@@ -35,11 +36,14 @@ def probe(config: AgentConfig) -> bool:
     """
     sensors = SensorSet(config, COLLECTORS)
     sensors.open_missing(0)
+    scraper = open_scraper(config) if config.scrape else None
     trials: dict[tuple[str, str], Trial] = {}
     for number in range(ROUNDS):
         if number:
             time.sleep(WAIT_S)
-        for sample in sensors.collect(*wall_and_monotonic_us()):
+        # An exporter is asked at the start and the end of the trial: it is slower than a sensor.
+        external = scraper.read(*wall_and_monotonic_us()) if scraper is not None and number in (0, ROUNDS - 1) else ()
+        for sample in sensors.collect(*wall_and_monotonic_us(), external):
             trials.setdefault((sample.channel.device, sample.channel.source), []).append(sample)
     for (device, source), trial in trials.items():
         print(_line(trial, [other for key, other in trials.items() if key[0] == device and key[1] != source]))
@@ -50,6 +54,8 @@ def probe(config: AgentConfig) -> bool:
     if sync_state() == "unsynchronised":
         print("note: the clock is not synchronised, so requests may miss their energy: timedatectl set-ntp true", file=sys.stderr)
     sensors.close()
+    if scraper is not None:
+        scraper.close()
     return bool(trials)
 
 

@@ -26,12 +26,12 @@ from typing import NamedTuple
 
 from collectors.background_reader import BackgroundReader
 from collectors.base import Unavailable
-from collectors.config import ScrapeTarget
+from collectors.config import AgentConfig, ScrapeTarget
 from collectors.http_client import HttpClient, HttpError, Response, describe_error
 from footprint.core.counter_registers import CounterCorrection, Register
 from footprint.core.exposition import parse_exposition
 from footprint.core.limits import is_loopback_url, name_fault, printable
-from footprint.core.prometheus_metrics import looks_like_energy, metrics_named
+from footprint.core.prometheus_metrics import add_exporters, looks_like_energy, metrics_named, unnamed_device
 from footprint.core.samples import Channel, Sample
 from footprint.core.secret_files import SecretFileError, read_secret
 from footprint.core.series_identity import DeviceSeries, resolve_devices
@@ -89,7 +89,7 @@ class PrometheusScraper:
         self._distinct: set[frozenset[object]] = set()  # series of one exporter that were seen to differ
         self._logged: set[str] = set()
         self.failures = 0
-        self._reader = BackgroundReader(self._read, period_s)
+        self._reader = BackgroundReader(self.read, period_s)
 
     def take(self) -> Iterator[Sample]:
         """Samples since the last call; none of an exporter that fails."""
@@ -99,7 +99,8 @@ class PrometheusScraper:
             self.failures += 1
             self._log_once(str(error))
 
-    def _read(self, at_us: int, mono_us: int) -> list[Sample]:
+    def read(self, at_us: int, mono_us: int) -> list[Sample]:
+        """Samples of all exporters now; one that fails is counted and told, and gives none."""
         series: list[DeviceSeries] = []
         for target in self._targets:
             try:
@@ -144,6 +145,8 @@ class PrometheusScraper:
             if at_s is not None and at_us / US_PER_S - at_s > STALE_S:
                 problems[f"stale: the exporter gives a time more than {STALE_S} s ago"] += 1
                 continue
+            if missing := unnamed_device(name, labels):
+                problems[f"no label {missing} names the device"] += 1
             for metric in metrics_named(name):
                 device = metric.device_of(labels, name)
                 if device is None or metric.quantity not in ("energy", "power"):
@@ -274,6 +277,19 @@ def _combined(together: list[DeviceSeries]) -> int:
     if metric.is_positional:
         return int(together[0].content.micro)
     return max(one.content.micro for one in together)
+
+
+def open_scraper(config: AgentConfig) -> PrometheusScraper:
+    """Scraper of the exporters of a configuration, with the rows of its own table.
+
+    Raises
+    ------
+    BadExporterTable
+        If that table cannot be used.
+    """
+    if config.scrape_exporters is not None:
+        add_exporters(config.scrape_exporters)
+    return PrometheusScraper(config.scrape_targets, config.scrape_s, round(config.scrape_max_mb * 1e6), config.sysfs)
 
 
 def authorization(target: ScrapeTarget) -> dict[str, str]:

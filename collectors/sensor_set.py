@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from collectors.base import Collector, DeviceContext, PermissionRequired, Scope, SourceState, Unavailable
 from collectors.config import AgentConfig
-from collectors.overlaps import OverlapFilter, Source
+from collectors.overlaps import DeviceSource, OverlapFilter
 from footprint.core.samples import Sample
 from footprint.core.sensor_verdicts import Reason, SensorState
 
@@ -169,7 +169,7 @@ class SensorSet:
             self._close_collector(collector_type)
 
 
-def _state_of(source: Source, *, is_doubted: bool, is_distrusted: bool) -> SourceState:
+def _state_of(source: DeviceSource, *, is_doubted: bool, is_distrusted: bool) -> SourceState:
     """State of a source that was read at least once."""
     channel = source.passes_as or source.channel
     label = source.channel.alias or source.channel.device

@@ -30,6 +30,8 @@ except ModuleNotFoundError:  # read or tested outside of the proxy
     CustomLogger = object
 
 RULES = "metadata.use_case,tag.use_case,header.x-use-case,team"
+_HEALTH_CHECK = "litellm-internal-health-check"
+_CANCELLED = re.compile(r"client disconnected|cancelled", re.IGNORECASE)
 _PERSONAL = re.compile(r"@|^\s*(?:sk|pk|hf|ghp)[-_]|^\s*eyJ|^\s*bearer\s", re.IGNORECASE)
 
 
@@ -45,14 +47,26 @@ def row_of(payload: dict[str, Any], rules: str = RULES) -> dict[str, Any]:
         "input_tokens": payload.get("prompt_tokens"),
         "cached_input_tokens": details.get("cached_tokens"),
         "output_tokens": payload.get("completion_tokens"),
-        "status": "ok" if payload.get("status") == "success" else "error",
+        "status": status_of(payload),
         "id": payload.get("litellm_call_id"),
         "replica": replica_of(payload),
         "use_case": use_case_of(payload, metadata, rules),
     }
-    if row["first_token"] is not None and not (row["start"] or 0) <= row["first_token"] <= (row["end"] or 0):
-        del row["first_token"]  # a failed call has no first token, and LiteLLM may give the time of its failure
+    if row["first_token"] is not None and not (row["start"] or 0) <= row["first_token"] < (row["end"] or 0):
+        del row["first_token"]  # of a failed call, and of one that is not streamed, LiteLLM gives the time of its end
     return {name: value for name, value in row.items() if value is not None}
+
+
+def status_of(payload: dict[str, Any]) -> str:
+    """Outcome of a request; ``cached`` and ``check`` are requests that no model worked on."""
+    if payload.get("cache_hit") in (True, "True", "true"):
+        return "cached"  # an answer of the response cache repeats the tokens of the first one
+    if _HEALTH_CHECK in (payload.get("request_tags") or ()):
+        return "check"
+    error = payload.get("error_str")
+    if isinstance(error, str) and _CANCELLED.search(error[:1000]):
+        return "cancelled"  # LiteLLM counts a client that hangs up as a success
+    return "ok" if payload.get("status") == "success" else "error"
 
 
 def replica_of(payload: dict[str, Any]) -> str | None:

@@ -66,7 +66,8 @@ def device_energies(view: LedgerView, host: str, day: int, since_us: int | None 
         for device, since, until in tenures_of(stream.device, aliases, own_readings=True):
             part = clip_to_windows(intervals, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
             if len(part):
-                judged = verdicts_on(stream, verdicts.get(stream.device, {})) or judged_here.get(stream.id)
+                judged = verdicts_on(stream, verdicts.get(stream.device, {}))
+                judged = judged_here.get(stream.id) if judged is None else judged.completed_by(judged_here.get(stream.id))
                 sources_of.setdefault(device, []).append(EnergySource(rank, part, judged))
                 stream_of.setdefault(device, stream)
     edges_us = day * US_PER_DAY if since_us is None else since_us, (day + 1) * US_PER_DAY

@@ -91,6 +91,22 @@ class VerdictWindows:
         windows = cls(start, end, codes, judged, low, high, excess, is_bounded, is_impossible)
         return windows[end > start]
 
+    def completed_by(self, other: VerdictWindows | None) -> VerdictWindows:
+        """These windows, with those of ``other`` where these have no witness and nothing in suspense, or say nothing."""
+        if other is None or not len(other) or not len(self):
+            return self if other is None or len(self) else other
+        edges = np.unique(np.concatenate([self.start_us, self.end_us, other.start_us, other.end_us]))
+        middle = (edges[:-1] + edges[1:]) // 2
+        own, others = self.at(middle), other.at(middle)
+        says_nothing = (own < 0) | ((self.verdict[own] == Verdict.NO_WITNESS) & (self.excess_uw[own] == 0))
+        from_other = says_nothing & (others >= 0)
+        columns = [
+            np.where(from_other, getattr(other, name)[others], getattr(self, name)[own])
+            for name in VerdictWindows.__slots__
+            if name not in ("start_us", "end_us")
+        ]
+        return VerdictWindows(edges[:-1], edges[1:], *columns)[from_other | (own >= 0)]
+
     def at(self, instant_us: Ints) -> Ints:
         """Window that holds each instant, -1 for none."""
         if not len(self):

@@ -29,6 +29,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Data",
         (
             Command("import", "imports:app", "Import readings, requests and users; list and withdraw batches."),
+            Command("maps", "maps:app", "List, show, check and propose maps that read other programs' files."),
             Command("ledger", "ledger:app", "Seal, verify, list and erase what was measured."),
             Command("factors", "factors:app", "List, show, import and compare emission factors."),
             Command("facts", "impact:facts", "List the declared facts by the time for which they hold."),

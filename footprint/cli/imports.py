@@ -9,13 +9,15 @@ import typer
 
 from footprint.cli.exit_status import Exit, UsageError
 from footprint.cli.groups import command_group
-from footprint.cli.options import ConfigOption, FormatOption, OutputOption, opened, say
+from footprint.cli.options import ConfigOption, FormatOption, OutputOption, loaded, opened, say
 from footprint.core.table_output import Format, emit
 from footprint.core.timestamps import format_instant, now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from footprint.core.log_formats import FieldMap
+    from footprint.core.log_values import Times
     from footprint.ledger.importers import ImportResult
 
 app = command_group("Import readings, requests and users; list and withdraw batches.")
@@ -23,16 +25,55 @@ Files = Annotated[list[str], typer.Argument(metavar="FILE", help="CSV, JSON Line
 RejectsOption = Annotated[
     Path | None, typer.Option("--rejects", metavar="FILE", help="Refused lines; default ./<input>.rejected.jsonl.")
 ]
+ZoneOption = Annotated[
+    str, typer.Option("--timezone", metavar="ZONE", help="Zone of times that state none, such as Europe/Paris.")
+]
+DatesOption = Annotated[str, typer.Option("--dates", metavar="ORDER", help="Of dates with slashes: dmy or mdy.")]
+OriginOption = Annotated[str, typer.Option("--origin", metavar="T", help="Instant from which the times of a trace count.")]
 AnywayOption = Annotated[bool, typer.Option("--anyway", help="Take also what is refused as implausible, and flag it.")]
 
 
 @app.command("energy")
-def energy(files: Files, rejects: RejectsOption = None, anyway: AnywayOption = False, config: ConfigOption = None) -> int:
-    """Import readings of energy or power."""
+def energy(
+    files: Files,
+    rejects: RejectsOption = None,
+    anyway: AnywayOption = False,
+    config: ConfigOption = None,
+    as_: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="A tool's output: nvidia-smi, turbostat, …, or a map as a TOML file."),
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="NAME", help="With --as: the host, where the file names none.")] = "",
+    device: Annotated[str, typer.Option(metavar="NAME", help="With --as: the device, in place of the map's.")] = "",
+    timezone: ZoneOption = "",
+    dates: DatesOption = "",
+    origin: OriginOption = "",
+) -> int:
+    """Import readings of energy or power, also as other tools and spreadsheets write them."""
+    from footprint.core.log_formats import Options, load_map
+    from footprint.ledger.energy_file import COLUMNS
     from footprint.ledger.importers import import_energy
 
+    times = _written_times(timezone, dates)
+    if as_ is None:
+        if host or device or origin:
+            raise UsageError("--host, --device and --origin go with --as, which names the form of the file")
+        _, store = opened(config, create=True)
+        return _import_files(
+            files, rejects, lambda path: import_energy(store, path, now_us(), times=times, anyway=anyway), COLUMNS
+        )
+    constants = {name: value for name, value in (("host", host), ("device", device)) if value}
+    field_map = load_map(as_, Options(zone=timezone, dates=dates, origin=origin, constants=constants))
+    _check_kind(field_map, "energy")
+    if "host" not in field_map.columns:
+        raise UsageError(f"the map {field_map.name} reads no host; name it: --host NAME")
+    field_map.check_readable()
     _, store = opened(config, create=True)
-    return _import_files(files, rejects, lambda path: import_energy(store, path, now_us(), anyway=anyway))
+
+    def import_one(path: str) -> ImportResult:
+        return import_energy(store, path, now_us(), field_map=field_map, anyway=anyway)
+
+    return _import_files(files, rejects, import_one, field_map=field_map)
 
 
 @app.command("requests")
@@ -44,18 +85,57 @@ def requests(
     as_: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Another program's log: a [[gateway]], a shipped map, a TOML file.")
     ] = None,
+    service: Annotated[str, typer.Option(metavar="NAME", help="With --as: the service of all requests.")] = "",
+    timezone: ZoneOption = "",
+    dates: DatesOption = "",
+    origin: OriginOption = "",
 ) -> int:
     """Import requests of gateways: time, service, use case and tokens."""
+    from footprint.core.log_formats import Options
     from footprint.ledger.importers import import_mapped_log, import_requests
+    from footprint.ledger.request_file import COLUMNS
 
-    facts, store = opened(config, create=True)
+    times = _written_times(timezone, dates)
     if as_ is None:
-        return _import_files(files, rejects, lambda path: import_requests(store, facts, path, now_us(), anyway=anyway))
-    field_map = facts.field_map(as_)
-    status = _import_files(files, rejects, lambda path: import_mapped_log(store, facts, path, field_map, now_us(), anyway=anyway))
-    for reason, count in sorted(field_map.personal_names.items()):
-        say(f"{count} names of use cases were not taken: each {reason}; the requests count with another name or (unknown)")
-    return status
+        if service or origin:
+            raise UsageError("--service and --origin go with --as, which names the form of the log")
+        facts, store = opened(config, create=True)
+
+        def import_plain(path: str) -> ImportResult:
+            return import_requests(store, facts, path, now_us(), times=times, anyway=anyway)
+
+        return _import_files(files, rejects, import_plain, COLUMNS)
+    facts = loaded(config)
+    field_map = facts.field_map(as_, Options(service=service, zone=timezone, dates=dates, origin=origin))
+    _check_kind(field_map, "requests")
+    field_map.check_readable()
+    facts, store = opened(config, create=True)
+
+    def import_one(path: str) -> ImportResult:
+        return import_mapped_log(store, facts, path, field_map, now_us(), anyway=anyway)
+
+    return _import_files(files, rejects, import_one, field_map=field_map)
+
+
+def _written_times(timezone: str, dates: str) -> Times | None:
+    """How times are written that do not say their zone or order; None if nothing is stated."""
+    from footprint.core.log_times import DATE_ORDERS, zone_of
+    from footprint.core.log_values import Times
+
+    if dates and dates not in DATE_ORDERS:
+        raise UsageError(f"--dates is {dates!r}; it must be dmy (14/10/2026) or mdy (10/14/2026)")
+    try:
+        zone = zone_of(timezone) if timezone else None
+    except ValueError as bad:
+        raise UsageError(f"--timezone: {bad}") from None
+    return Times(zone, dates) if timezone or dates else None
+
+
+def _check_kind(field_map: FieldMap, kind: str) -> None:
+    if field_map.kind != kind:
+        raise UsageError(
+            f"the map {field_map.name} reads {field_map.kind}: footprint import {field_map.kind} --as {field_map.name}"
+        )
 
 
 @app.command("prometheus")
@@ -150,8 +230,14 @@ def users(files: Files, rejects: RejectsOption = None, config: ConfigOption = No
     return _import_files(files, rejects, lambda path: import_users(store, path, now_us()))
 
 
-def _import_files(files: list[str], rejects: Path | None, import_one: Callable[[str], ImportResult]) -> int:
-    from footprint.ledger.input_description import looks_like
+def _import_files(
+    files: list[str],
+    rejects: Path | None,
+    import_one: Callable[[str], ImportResult],
+    columns: Collection[str] = (),
+    field_map: FieldMap | None = None,
+) -> int:
+    from footprint.ledger.input_description import looks_like, unread_columns
     from footprint.ledger.rejects import write_rejects
 
     if rejects is not None and len(files) > 1:
@@ -163,9 +249,14 @@ def _import_files(files: list[str], rejects: Path | None, import_one: Callable[[
         write_rejects(target, imported.rejects)
         refused += len(imported.rejects)
         say(_summary(imported, target))
-        if imported.rejects and not imported.accepted and not imported.duplicates:
+        if unread := unread_columns(path, columns or (() if field_map is None else field_map.top_fields())):
+            say(f"{path}: not read: {', '.join(unread)}")
+        if field_map is not None:
+            say(*(f"{path}: {remark}" for remark in field_map.take_remarks()))
+        if not imported.accepted and not imported.duplicates:
             none_taken = True
-            say(f"{path}: nothing was taken{looks_like(path)}")
+            has_columns = any(not reason.startswith("line: ") for reason in imported.rejects.by_reason) or field_map is None
+            say(f"{path}: nothing was taken{looks_like(path, has_columns=has_columns)}")
     if none_taken:
         return Exit.FAILURE
     return Exit.INCOMPLETE if refused else Exit.OK

@@ -21,7 +21,7 @@ from footprint.config.notify import NotificationRules
 from footprint.config.objectives import Objective
 from footprint.core.assumptions import assumption
 from footprint.core.estimate import Estimate
-from footprint.core.log_formats import FieldMap, load_map
+from footprint.core.log_formats import FieldMap, Options, load_map
 from footprint.core.stored_forms import digest_text, stored_as
 
 ALWAYS = -(2**62)
@@ -262,8 +262,8 @@ class Config:
         """Hosts that a service is placed on at any time."""
         return {placement.host for placement in self.placements if placement.service == service}
 
-    def field_map(self, name: str) -> FieldMap:
-        """Field map of a declared gateway, a packaged map, or a TOML file.
+    def field_map(self, name: str, options: Options | None = None) -> FieldMap:
+        """Field map of a declared gateway, a packaged map, or a TOML file; ``options`` are those of a command.
 
         Raises
         ------
@@ -272,8 +272,9 @@ class Config:
         """
         for gateway in self.gateways:
             if gateway.name == name:
-                return load_map(gateway.form, service=gateway.service, use_case=gateway.use_case)
-        return load_map(name)
+                declared = replace(options or Options(), service=gateway.service, use_case=gateway.use_case)
+                return load_map(gateway.form, declared)
+        return load_map(name, options)
 
     def sealed_url(self) -> str:
         """Folder or URL of sealed days."""

@@ -285,9 +285,11 @@ def shows_same_counter(first: Iterable[tuple[int, int]], second: Iterable[tuple[
             continue
         rise_uj, elapsed_us = after[1] - before[1], after[0] - before[0]
         tolerance_uj = rise_uj * REFRESH_US // elapsed_us + 1
-        misses += not before[1] - tolerance_uj <= value <= after[1] + tolerance_uj
-        checked.append(value)
         distance_uj = value - before[1] - rise_uj * (at_us - before[0]) // elapsed_us
+        is_simultaneous = min(at_us - before[0], after[0] - at_us) < REFRESH_US
+        is_between = before[1] - tolerance_uj <= value <= after[1] + tolerance_uj
+        misses += abs(distance_uj) > 2 * tolerance_uj if is_simultaneous else not is_between
+        checked.append(value)
         distances.append(distance_uj if series else -distance_uj)
     if 50 * misses > len(checked):
         return False
@@ -297,9 +299,15 @@ def shows_same_counter(first: Iterable[tuple[int, int]], second: Iterable[tuple[
 
 
 def _drifts(distances: Sequence[int], step_uj: int) -> bool:
-    """Whether the second half of some distances lies apart from the first by more than chance and a twentieth of a step."""
+    """Whether distances lie off zero, or their second half apart from the first, by more than chance and part of a step."""
     half = len(distances) // 2
-    halves = distances[:half], distances[half:]
-    means = [sum(part) / len(part) for part in halves]
-    errors = [sum((value - mean) ** 2 for value in part) / len(part) ** 2 for part, mean in zip(halves, means, strict=True)]
-    return abs(means[1] - means[0]) > 4 * sum(errors) ** 0.5 + step_uj / 20
+    (before, before_error), (after, after_error) = _mean(distances[:half]), _mean(distances[half:])
+    mean, error = _mean(distances)
+    is_apart = abs(after - before) > 3 * (before_error**2 + after_error**2) ** 0.5 + step_uj / 50
+    return is_apart or abs(mean) > 4 * error + step_uj / 10
+
+
+def _mean(values: Sequence[int]) -> tuple[float, float]:
+    """Mean and its standard error."""
+    mean = sum(values) / len(values)
+    return mean, sum((value - mean) ** 2 for value in values) ** 0.5 / len(values)

@@ -105,6 +105,14 @@ class ExporterMetric:
         return None if self.kind == "gauge" and micro > self.limit_uw else micro
 
 
+def unnamed_device(name: str, labels: Mapping[str, str]) -> str:
+    """Labels that a series of a known metric lacks to name its device; empty if it lacks none, or is not of a device."""
+    rows = [row for row in metrics_named(name) if row.quantity in ("energy", "power") and row.is_read and row.is_of(labels)]
+    if not rows or any(row.device_of(labels, name) for row in rows):
+        return ""
+    return " or ".join(dict.fromkeys(label for row in rows for label in row.identity))
+
+
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _GPU_TWICE = re.compile(r"^GPU-(?=GPU-|MIG-)")  # some exporters cut the prefix of a UUID, and others do not
 _extra_rows: list[ExporterMetric] = []

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
-from footprint.core.log_formats import FieldMap, value_at
+from footprint.core.log_formats import FieldMap
 from footprint.core.timestamps import BadTimestamp, parse_instant, to_datetime
 
 COLUMNS = ("period", "service", "use_case", "users", "max_share", "teams")
@@ -31,9 +31,9 @@ class DistinctUsers:
         self._teams: dict[Cell, set[bytes]] = defaultdict(set)
         self.unnamed = 0
 
-    def add(self, document: Mapping[str, Any], row: Mapping[str, Any]) -> None:
-        """Count one request, from the row as logged and its mapped columns; one without user is counted in ``unnamed``."""
-        user = value_at(self._map.user, document) if self._map.user else None
+    def add(self, record: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        """Count one request, from the record as logged and its mapped columns; one without user is counted in ``unnamed``."""
+        user = self._map.user(record) if self._map.user else None
         if user in (None, ""):
             self.unnamed += 1
             return
@@ -43,7 +43,7 @@ class DistinctUsers:
             return  # not a request
         service = str(row.get("service") or self._service_of_model.get(str(row.get("model", "")), ""))
         tokens = sum(int(row[name]) for name in ("input_tokens", "output_tokens") if str(row.get(name, "")).isdigit())
-        team = value_at(self._map.team, document) if self._map.team else None
+        team = self._map.team(record) if self._map.team else None
         for cell in _cells(moment, service, str(row.get("use_case", ""))):
             self._tokens[cell][self._digest(user)] += tokens
             if team not in (None, ""):

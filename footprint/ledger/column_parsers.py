@@ -25,7 +25,8 @@ from footprint.core.limits import (
     name_fault,
     personal_name_fault,
 )
-from footprint.core.timestamps import BadTimestamp, parse_instant
+from footprint.core.log_times import NO_ZONE, parse_time
+from footprint.core.timestamps import BadTimestamp
 from footprint.core.units import INT64_MAX, UJ_PER_J, US_PER_S
 from footprint.ledger.record_batch import HALF_SURROGATE, NOT_TEXT
 from footprint.ledger.rejects import ColumnErrors
@@ -76,7 +77,7 @@ def parse_instants(column: pa.Array, name: str, errors: ColumnErrors, now_us: in
     pending = present.copy()
     if pa.types.is_timestamp(column.type):
         if column.type.tz is None:
-            errors.mark(present, name, "time without a zone (append Z or an offset such as +02:00)")
+            errors.mark(present, name, NO_ZONE)
         else:
             result[present] = _micros(column.filter(pa.array(present)))
         pending[:] = False
@@ -148,7 +149,7 @@ def _micros(column: pa.Array) -> Ints:
 
 
 def _instant_of(value: Any) -> int:
-    return parse_instant(str(value) if isinstance(value, str | Decimal) else repr(value))
+    return parse_time(str(value) if isinstance(value, str | Decimal) else repr(value))
 
 
 def parse_micro(column: pa.Array, name: str, errors: ColumnErrors) -> Ints:

@@ -17,11 +17,12 @@ from footprint.attribution.array_types import Ints
 from footprint.config import Config
 from footprint.core.limits import Reject, RejectList, name_fault, personal_name_fault
 from footprint.core.log_formats import FieldMap
+from footprint.core.log_values import Times
 from footprint.core.records import FLAG_ANYWAY, RequestRecord
 from footprint.core.timestamps import format_instant
 from footprint.ledger import codecarbon_import, energy_file, request_file, user_count_file
 from footprint.ledger.import_batches import delete_claims_of_copy, open_batch
-from footprint.ledger.readers import new_digest, read_batches, read_mapped_log
+from footprint.ledger.readers import new_digest, read_batches, read_mapped_file
 from footprint.ledger.reading_writer import store_readings
 from footprint.ledger.record_batch import RecordBatch, UnreadableFile
 from footprint.ledger.refusals import IMPORT_SOURCE, count_mended, count_refusals
@@ -47,9 +48,18 @@ _ImportStep = tuple[Callable[[Connection, int], IngestResult] | None, RejectList
 
 
 def import_energy(
-    store: Store, path: str, now_us: int, progress: ProgressCallback | None = None, *, anyway: bool = False
+    store: Store,
+    path: str,
+    now_us: int,
+    progress: ProgressCallback | None = None,
+    field_map: FieldMap | None = None,
+    times: Times | None = None,
+    *,
+    anyway: bool = False,
 ) -> ImportResult:
     """Import the readings of one file (docs/reference/contract.md, section 4); ``anyway``: implausible ones too, flagged.
+
+    ``field_map`` reads a file of another program, ``times`` is how times are written that do not say their zone.
 
     Raises
     ------
@@ -59,7 +69,10 @@ def import_energy(
     digest, streams = new_digest(), StreamIds(store)
 
     def steps() -> Iterator[_ImportStep]:
-        batches = read_batches(path, digest, energy_file.COLUMNS)
+        if field_map is None:
+            batches = read_batches(path, digest, energy_file.COLUMNS, times)
+        else:
+            batches = read_mapped_file(path, field_map, digest)
         for readings, rejects in energy_file.parse_energy(path, batches, now_us, anyway=anyway):
             write = partial(_write_readings, store, readings, streams.resolve(readings.streams), [0])
             yield write if len(readings) else None, rejects
@@ -101,6 +114,7 @@ def import_requests(
     progress: ProgressCallback | None = None,
     record_batches: Iterable[RecordBatch] | None = None,
     digest: Any = None,
+    times: Times | None = None,
     *,
     anyway: bool = False,
 ) -> ImportResult:
@@ -117,7 +131,7 @@ def import_requests(
     seen: dict[bytes, int] = {}
 
     def steps() -> Iterator[_ImportStep]:
-        source_batches = read_batches(path, digest, request_file.COLUMNS) if record_batches is None else record_batches
+        source_batches = read_batches(path, digest, request_file.COLUMNS, times) if record_batches is None else record_batches
         parsed = request_file.parse_requests(path, source_batches, config.services_of_model, now_us, anyway=anyway)
         for part in parsed:
             names = store.name_ids(part.rows.names())
@@ -145,7 +159,9 @@ def import_mapped_log(
         If it cannot be read; nothing is stored.
     """
     digest = new_digest()
-    return import_requests(store, config, path, now_us, progress, read_mapped_log(path, field_map, digest), digest, anyway=anyway)
+    return import_requests(
+        store, config, path, now_us, progress, read_mapped_file(path, field_map, digest), digest, anyway=anyway
+    )
 
 
 def import_request_records(

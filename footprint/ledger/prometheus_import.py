@@ -31,6 +31,7 @@ from footprint.core.prometheus_metrics import (
     looks_like_energy,
     metrics_named,
     series_host,
+    unnamed_device,
 )
 from footprint.core.records import grade_of
 from footprint.core.series_identity import DeviceSeries, resolve_devices
@@ -138,7 +139,7 @@ def import_prometheus(
     """
     remarks = Remarks() if remarks is None else remarks
     send = fetch or http_fetcher(url)
-    names = metric_names(send, from_us, to_us, exporter, remarks)
+    names = [name for name in metric_names(send, from_us, to_us, exporter, remarks) if _is_of_devices(name)]
     streams = StreamIds(store)
     check_overlap(_exporters_by_host(send, names, from_us, to_us, exporter, host_label))
     corrections: dict[tuple[str, str, str, str], CounterCorrection] = {}
@@ -194,6 +195,11 @@ def metric_names(send: Fetch, from_us: int, to_us: int, exporter: str, remarks: 
     return [name for name, rows in known if any(row.is_read and (not exporter or row.exporter == exporter) for row in rows)]
 
 
+def _is_of_devices(name: str) -> bool:
+    """Whether a metric shows devices or inference servers, and not what a gateway was asked (``prometheus_request_import``)."""
+    return any(row.is_read and not row.quantity.startswith("asked_") for row in metrics_named(plain_name(name)))
+
+
 def _remark_on_names(names: list[str], exporter: str, remarks: Remarks) -> None:
     if not names:
         remarks.add("the server has no metric at all in this period")
@@ -244,6 +250,8 @@ def _series_by_host(
     for name in names:
         plain = plain_name(name)
         for labels, values in fetch_samples(send, name, start_us, end_us, remarks):
+            if missing := unnamed_device(plain, labels):
+                remarks.add(f"series of {name} are not read: no label {missing} names their device")
             for metric in metrics_named(plain):
                 device = metric.device_of(labels, plain)
                 if device is not None and (not exporter or metric.exporter == exporter):
@@ -265,7 +273,8 @@ def _is_same(first: Points, second: Points) -> bool | None:
 class _SameHosts:
     """Hosts that show the same counters: one exporter that is scraped under several names counts once.
 
-    What was found of two hosts holds for the whole import.
+    Of thousands of hosts some have counters of nearly one value by chance. Two are one if all their common counters are the
+    same, and are two at least; one is enough where the names may be of one machine. What was found holds for the whole import.
     """
 
     remarks: Remarks
@@ -274,12 +283,13 @@ class _SameHosts:
 
     def join(self, series_of_host: dict[str, list[DeviceSeries]]) -> None:
         """Give such hosts one name."""
-        for first, second, first_points, second_points in _near_counters(series_of_host):
+        for first, second in _near_hosts(series_of_host):
             pair = frozenset((first, second))
-            if pair not in self.is_same and (is_same := _is_same(first_points, second_points)) is not None:
-                self.is_same[pair] = is_same
-                if is_same:
-                    self._rename(*sorted((self._name(first), self._name(second)), key=_name_preference))
+            if pair not in self.is_same:
+                results = _compared(series_of_host[first], series_of_host[second])
+                if results:
+                    self.is_same[pair] = all(results) and (len(results) > 1 or _may_be_one(first, second))
+                    self._tell(first, second, is_alike=all(results), is_same=self.is_same[pair])
         for host in [host for host in series_of_host if host in self.name_of]:
             name = self._name(host)
             series_of_host[name] = [*series_of_host.get(name, []), *series_of_host.pop(host)]
@@ -289,10 +299,31 @@ class _SameHosts:
             host = self.name_of[host]
         return host
 
-    def _rename(self, name: str, other: str) -> None:
-        if name != other:
+    def _tell(self, first: str, second: str, *, is_alike: bool, is_same: bool) -> None:
+        name, other = sorted((self._name(first), self._name(second)), key=_name_preference)
+        if is_same and name != other:
             self.name_of[other] = name
             self.remarks.add(f"{other} and {name} show the same counters: one machine under two names, counted once, as {name}")
+        elif is_alike and not is_same:
+            self.remarks.add(f"a counter of {other} and one of {name} are alike: are they one machine? Both are counted")
+
+
+def _compared(first: list[DeviceSeries], second: list[DeviceSeries]) -> list[bool]:
+    """For each counter that two hosts have in common, whether it is the same; those that do not tell are left out."""
+    by_own = {(one.metric.order, one.own): one.content for one in first if one.metric.quantity == "energy"}
+    results = []
+    for one in second:
+        points = by_own.get((one.metric.order, one.own))
+        is_same = None if points is None or one.metric.quantity != "energy" else _is_same(points, one.content)
+        # A UUID is one board's wherever it is shown: it tells as much as two counters that are named by their place.
+        results += [] if is_same is None else [is_same] if one.metric.is_positional else [is_same, is_same]
+    return results
+
+
+def _may_be_one(first: str, second: str) -> bool:
+    """Whether two names may be of one machine: an address and a name, or a short name and a long one."""
+    is_address = {_name_preference(host)[0] for host in (first, second)}
+    return len(is_address) > 1 or first.partition(".")[0] == second.partition(".")[0]
 
 
 def _name_preference(host: str) -> tuple[bool, int, str]:
@@ -303,7 +334,7 @@ def _name_preference(host: str) -> tuple[bool, int, str]:
     return True, len(host), host
 
 
-def _near_counters(series_of_host: dict[str, list[DeviceSeries]]) -> Iterator[tuple[str, str, Points, Points]]:
+def _near_hosts(series_of_host: dict[str, list[DeviceSeries]]) -> Iterator[tuple[str, str]]:
     """Pairs of hosts with counters of one kind whose values are next to each other, in the order of values."""
     counters: dict[Any, list[tuple[str, Points]]] = defaultdict(list)
     for host, series in series_of_host.items():
@@ -313,10 +344,8 @@ def _near_counters(series_of_host: dict[str, list[DeviceSeries]]) -> Iterator[tu
     for alike in counters.values():
         if len(alike) > 1:
             at_us = sorted(min(points) + max(points) for _, points in alike)[len(alike) // 2] // 2
-            near = sorted(alike, key=lambda item: (_value_at(item[1], at_us), item[0]))
-            for (first, first_points), (second, second_points) in pairwise(near):
-                if first != second:
-                    yield first, second, first_points, second_points
+            near = sorted((_value_at(points, at_us), host) for host, points in alike)
+            yield from ((first, second) for (_, first), (_, second) in pairwise(near) if first != second)
 
 
 def _value_at(points: Points, at_us: int) -> int:

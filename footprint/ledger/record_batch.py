@@ -10,15 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from footprint.core.limits import RejectList
-from footprint.core.records import FootprintError
+from footprint.core.line_chunks import CHUNK_BYTES, UnreadableFile
 
-CHUNK_BYTES = 4 << 20
+__all__ = ["CHUNK_BYTES", "HALF_SURROGATE", "NOT_TEXT", "RecordBatch", "UnreadableFile", "is_wanted", "line_numbers"]
 # Stand for values that are no text that can be kept; the columns reject them.
 NOT_TEXT, HALF_SURROGATE = "\0not a text", "\0half of a surrogate pair"
-
-
-class UnreadableFile(FootprintError):
-    """The file cannot be read in its format, or lacks a required column."""
 
 
 @dataclass(frozen=True, slots=True)

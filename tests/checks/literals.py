@@ -19,6 +19,7 @@ REASONS = {
     "footprint/aggregation/calibration.py": "quantiles of a range of load",
     "footprint/attribution/idle.py": "tolerances of the idle search, stated beside them",
     "footprint/ledger/intensity_series.py": "retry delays and timeouts of a client",
+    "footprint/ledger/map_proposal.py": "shares and sizes by which a proposal is guessed, which a person then checks",
     "footprint/ledger/sources/watttime.py": "the international pound, a definition",
     "footprint/core/prometheus_metrics.py": "the largest counter that fits 64 bits",
     "footprint/core/sensor_judgement.py": "tolerances of the judgement, stated beside them; the limits of models are in data/",

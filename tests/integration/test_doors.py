@@ -270,16 +270,16 @@ def test_no_address_of_a_page_is_an_error_of_the_server(sqlite: Store, query: st
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"time;host;power_w\n1;2;3\n", "semicolons"),
-        (b"time\thost\tpower_w\n1\t2\t3\n", "tabs"),
-        (b"sep=;\ntime;host\n", "separator"),
-        ("time,host".encode("utf-16"), "UTF-16"),
-        (b"Time,Host,Power_W\n1,2,3\n", "capital"),
+        (b"when;machine;load\n1;2;3\n", "other columns: `footprint maps guess"),
+        ("when,machine\n1,2\n".encode("utf-16"), "other columns"),
+        (b'1.2.3.4 - - [12/Mar/2026:16:24:57 +0530] "POST /v1 HTTP/1.1" 200 3\n', "text access log"),
+        (b'[GIN] 2026/07/01 - 00:01:45 | 200 | 4.7s | 1.2.3.4 | POST "/api/chat"\n', "Ollama"),
+        (b"a line of text\nanother one\n", "text log"),
         (b"PK\x03\x04rest", "spreadsheet"),
-        (b"[{}]", "JSON array"),
+        (b"[{}]", "JSON of another program"),
+        (b'{"ts": 1}\n', "`footprint maps guess"),
         (b"time,host\n46309.0001,a\n46309.0002,a\n", "serial numbers"),
         (b"timestamp, index, power.draw [W]\n", "nvidia-smi"),
-        (b"time,host,device,component,power_w\n1782864000,a,g,gpu,1\n", ""),
     ],
 )
 def test_an_input_is_described(tmp_path: Path, content: bytes, words: str) -> None:
@@ -287,7 +287,16 @@ def test_an_input_is_described(tmp_path: Path, content: bytes, words: str) -> No
     path.write_bytes(content)
     described = describe_input(str(path))
     assert words in described
-    assert bool(described) == bool(words)
+
+
+def test_a_file_with_the_right_columns_is_not_called_another_form(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    for content, described in {
+        b"time,host,device,component,power_w\n1782864000,a,g,gpu,1\n": "",
+        b"time,host,device,component,power_w\n": "a header without rows",
+    }.items():
+        path.write_bytes(content)
+        assert describe_input(str(path), has_columns=True) == described
 
 
 def test_a_backup_that_would_fill_the_memory_is_refused(sqlite: Store, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from footprint.core.log_formats import load_map, shipped_maps
 from footprint.ledger.prometheus_request_import import import_gateway_counters
 from footprint.storage.database import Store
 from tests.support.contract_files import CONFIG, DAY_S, config
-from tests.unit.footprint.core.test_log_formats import ROWS
+from tests.support.map_fixtures import FOLDER, first_document, map_of
 
 # Fields in which the programs of the shipped maps, or a proxy before them, name a person, a key or a client.
 PERSONAL_FIELDS = [
@@ -150,53 +150,57 @@ def everything(folder: Path, store: Path, printed: str) -> str:
     return "".join(parts)
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped_maps())))
+# Maps of logs with one JSON object a request; the files of the others are in tests/fixtures/maps with a name of a person in them.
+LINE_MAPS = sorted(name for name in shipped_maps("requests") if (FOLDER / f"{name}.jsonl").exists())
+
+
+@pytest.mark.parametrize("name", LINE_MAPS)
 def test_no_personal_field_of_a_log_reaches_the_store(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "footprint.toml").write_text(
-        CONFIG + '[[service]]\nname = "s"\nmodel = "m"\n[store]\nurl = "sqlite:///store.db"\n'
-    )
+    services = "".join(f'[[service]]\nname = "s{model}"\nmodel = "{model}"\n' for model in ("m", "m-1", "mooncake"))
+    (tmp_path / "footprint.toml").write_text(CONFIG + services + '[store]\nurl = "sqlite:///store.db"\n')
     canaries = Canaries()
-    row = ROWS[name][0] if name in ROWS else {"start": DAY_S + 1, "end": DAY_S + 3, "model": "m", "use_case": "drafting"}
+    row = first_document(name)
     rows = [planted(row, canaries), planted({**row, "start": "no time"}, canaries), {"noise": canaries.word()}]
-    if load_map(name).file_format == "csv":
-        names = sorted({field for document in rows for field, value in document.items() if isinstance(value, str | int | float)})
-        lines = [",".join(names), *(",".join(str(document.get(field, "")) for field in names) for document in rows)]
-        path = tmp_path / "log.csv"
-        path.write_text("\n".join(lines) + "\n")
-    else:
-        path = written(tmp_path, "log", rows)
-    assert status_of(["import", "requests", "--as", name, str(path)]) in (0, 1, 5)
+    path = written(tmp_path, "log", rows)
+    origin = ["--origin", "2026-07-01T00:00:00Z"] if name == "mooncake" else []
+    assert status_of(["import", "requests", "--as", name, *origin, str(path)]) in (0, 1, 5)
     printed = capsys.readouterr()
     left = everything(tmp_path, tmp_path / "store.db", printed.out + printed.err)
     assert canaries.leaks(left) == []
-    if name not in ("opencost-inference", "otlp"):
-        assert "1 new" in printed.err  # the request itself counts
-    # The agent reads the same log into its spool.
-    field_map = load_map(name)
+    if name != "otlp":
+        assert " 0 new" not in printed.err  # the request itself counts
+    # The agent reads the same log into its spool, and a person tries the map on it.
+    field_map = map_of(f"{name}.")
     assert canaries.leaks("".join(request_line(field_map, document, "1-1") or "" for document in rows)) == []
+    for command in (["maps", "check", name, *origin, str(path)], ["maps", "guess", str(path)]):
+        assert status_of(command) in (0, 1, 5)
+        printed = capsys.readouterr()
+        assert canaries.leaks(printed.out + printed.err) == []
 
 
 def rule_paths(name: str) -> Iterator[tuple[str, ...]]:
-    for rule in load_map(name).use_case:
-        yield from rule.paths
+    for rule in map_of(f"{name}.").rules:
+        yield from (path for source in rule for path in source.paths)
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped_maps()) - {"opencost-inference"}))
+@pytest.mark.parametrize("name", LINE_MAPS)
 def test_an_address_or_a_key_in_place_of_a_use_case_is_not_taken_and_is_counted(name: str) -> None:
-    field_map = load_map(name)
+    field_map = map_of(f"{name}.")
     for path in rule_paths(name):
         for form in ADDRESSES:
             canaries = Canaries()
             value = form.replace("{}", canaries.word())
-            document: dict[str, Any] = json.loads(json.dumps(ROWS[name][0] if name in ROWS else {"start": DAY_S, "model": "m"}))
+            document: dict[str, Any] = json.loads(json.dumps(first_document(name)))
             place = document
             for step in path[:-1]:
+                if isinstance(place.get(step), str) and place[step].startswith("{"):
+                    place[step] = json.loads(place[step])
                 place[step] = place.get(step) if isinstance(place.get(step), dict) else {}
                 place = place[step]
-            place[path[-1]] = [f"use_case:{value}"] if path[-1] == "request_tags" else value
+            place[path[-1]] = [f"use_case:{value}"] if path[-1] in ("request_tags", "tags") else value
             before = field_map.personal_names.total()
             line = request_line(field_map, document, "1-1")
             assert line, (path, form)  # the energy of the request is not lost
@@ -207,7 +211,7 @@ def test_an_address_or_a_key_in_place_of_a_use_case_is_not_taken_and_is_counted(
 
 def test_the_callback_of_litellm_writes_no_person() -> None:
     canaries = Canaries()
-    payload = planted(ROWS["litellm"][0], canaries)
+    payload = planted(first_document("litellm"), canaries)
     row = row_of(payload)
     assert row["use_case"] == "drafting"
     assert canaries.leaks(json.dumps(row)) == []

@@ -90,6 +90,13 @@ def test_a_board_that_only_another_program_reads_counts_beside_the_local_ones() 
     assert counted_j(feed.energy_uj) == (300 + 120) * 20
 
 
+def test_a_scraped_uuid_that_two_boards_have_is_set_aside() -> None:
+    feed = Feed()
+    boards = [(0, True, gpu(f"{NVML.device}@0000:0{i}:00.0", "nvml-energy", f"gpu:{i}"), 100.0) for i in (1, 2)]
+    feed.run([*boards, (9, False, gpu(NVML.device, "dcgm-exporter-energy"), 200.0)], 0, 20)
+    assert counted_j(feed.energy_uj) == 200 * 20
+
+
 def test_a_partitioned_board_is_not_counted_beside_its_instances() -> None:
     feed = Feed()
     board = gpu(NVML.device, "nvml-energy", "gpu:0", (DevicePart("MIG-1", "gpu:0:0", 3),))

@@ -150,8 +150,11 @@ def test_what_is_not_read_is_told_once_with_its_reason(scraper: PrometheusScrape
     )
     for _ in range(3):
         assert scraper.samples_of(text, 1, 1, "http://127.0.0.1:1/metrics") == []
+    first = capsys.readouterr().err
+    assert scraper.samples_of('DCGM_FI_DEV_POWER_USAGE{gpu="0"} 5\n', 1, 1, "http://127.0.0.1:3/metrics") == []
+    assert "1 lines are not read: no label UUID or uuid" in capsys.readouterr().err
     assert scraper.samples_of("up 1\n", 1, 1, "http://127.0.0.1:2/metrics") == []
-    lines = capsys.readouterr().err.splitlines()
+    lines = [*first.splitlines(), *capsys.readouterr().err.splitlines()]
     assert len(lines) == 4
     assert "1 lines are not read: no number" in lines[0]
     assert "no reading" in lines[1]
@@ -299,7 +302,7 @@ def test_an_exporter_over_https_with_its_own_authority_and_a_token_or_a_password
         (ScrapeTarget(url, tmp_path / "none"), "No such file"),
     ):
         scraper = PrometheusScraper((target,), 3600)
-        assert scraper._read(1, 1) == []
+        assert scraper.read(1, 1) == []
         scraper.close()
         assert re.search(cause, capsys.readouterr().err), cause
 
@@ -309,7 +312,7 @@ def test_plain_http_where_https_is_expected_says_so(
 ) -> None:
     _, url = exporter
     scraper = PrometheusScraper((ScrapeTarget(url.replace("http:", "https:")),), 3600)
-    assert scraper._read(1, 1) == []
+    assert scraper.read(1, 1) == []
     scraper.close()
     assert "does not speak TLS" in capsys.readouterr().err
 

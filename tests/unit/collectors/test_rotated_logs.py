@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collectors.checkpoint import load, save
+from collectors.checkpoint import Checkpoint, load, save
 from collectors.config import Gateway as GatewayBlock
 from collectors.log_tailer import LogTailer
 from collectors.rotated_logs import MAX_LINE_BYTES, QUIET_S, RotatedLogs, is_rotated_name
@@ -34,7 +34,7 @@ class Reader:
     def look(self, *, is_stored: bool = True) -> list[str]:
         lines = list(self.logs.read())
         if is_stored:
-            save(self.folder, "boot", [], {}, [], {self.pattern: self.logs.pending_state()})
+            save(self.folder, "boot", Checkpoint(logs={self.pattern: self.logs.pending_state()}))
             self.logs.commit()
             self.lines.update(line.raw.decode("utf-8", "replace") for line in lines)
             self.ids.update(line.identity for line in lines)
@@ -51,7 +51,7 @@ class Reader:
 
     def start(self) -> None:
         self.logs = RotatedLogs(self.pattern, lambda: self.now_s)
-        self.logs.restore(load(self.folder, "boot")[3].get(self.pattern, {}))
+        self.logs.restore(load(self.folder, "boot").logs.get(self.pattern, {}))
 
 
 class Gateway:
@@ -508,7 +508,7 @@ def test_a_look_that_fails_loses_nothing_and_does_not_stop_the_agent(
 def test_reading_a_broken_file_by_hand_ends_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}\n' * 10_000)[:-30])
     (tmp_path / "no.jsonl.gz").write_bytes(b"no archive")
-    for name in ("cut.jsonl.gz", "no.jsonl.gz"):
+    for name, status in (("cut.jsonl.gz", 5), ("no.jsonl.gz", 1)):  # what stands before a cut is read
         done = subprocess.run(
             [sys.executable, "-m", "collectors", "read", "--as", "litellm", name],
             cwd=tmp_path,
@@ -517,8 +517,8 @@ def test_reading_a_broken_file_by_hand_ends_with_a_sentence(tmp_path: Path) -> N
             text=True,
             check=False,
         )
-        assert done.returncode == 1
-        assert name in done.stderr or "gzip" in done.stderr
+        assert done.returncode == status
+        assert name in done.stderr
         assert "Traceback" not in done.stderr
 
 

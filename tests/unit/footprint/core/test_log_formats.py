@@ -1,6 +1,5 @@
 """Other programs' logs: every shipped map on a row as that program writes it, hostile rows, and nothing personal kept."""
 
-import dataclasses
 import gzip
 import json
 import os
@@ -17,13 +16,14 @@ from collectors.config import Gateway
 from collectors.gateways.litellm import Footprint, replica_of, row_of
 from collectors.log_tailer import LogTailer
 from collectors.rotated_logs import MAX_LINE_BYTES
-from footprint.core.log_formats import BadMap, load_map, map_request, shipped_maps, value_at
+from footprint.core.log_formats import BadMap, load_map, shipped_maps
 from footprint.core.records import RequestRecord, from_line
 from footprint.core.timestamps import now_us
-from footprint.ledger.importers import import_mapped_log
+from footprint.ledger.importers import import_energy, import_mapped_log
 from footprint.storage.database import Store
 from tests.support.agents import make_agent
-from tests.support.contract_files import DAY_S, NOW_US, config, query_rows
+from tests.support.contract_files import DAY_S, NOW_US, config
+from tests.support.map_fixtures import EXPECTED, FOLDER, first_document, map_of, read_file
 
 RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recordings" / "litellm" / "standard_logging_payload.jsonl.gz"
 SECRET = "Hortense"
@@ -39,224 +39,71 @@ PERSONAL = {
     "content": SECRET,
 }
 AT = DAY_S + 100
-# One row of each program, and what it says.
-ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "litellm": (
-        {
-            "startTime": AT + 0.25,
-            "endTime": AT + 2.5,
-            "completionStartTime": AT + 0.5,
-            "model_group": "m",
-            "prompt_tokens": 10,
-            "completion_tokens": 20,
-            "status": "failure",
-            "litellm_call_id": "c1",
-            "request_tags": ["User-Agent: x", "use_case:drafting"],
-            "metadata": {
-                "user_api_key_user_email": SECRET,
-                "user_api_key_team_alias": "team",
-                "requester_metadata": {"other": SECRET},
-                "usage_object": {"prompt_tokens_details": {"cached_tokens": 4}},
-            },
-        },
-        {
-            "start": AT + 0.25,
-            "end": AT + 2.5,
-            "first_token": AT + 0.5,
-            "model": "m",
-            "input_tokens": 10,
-            "cached_input_tokens": 4,
-            "output_tokens": 20,
-            "status": "error",
-            "id": "c1",
-            "use_case": "drafting",
-        },
-    ),
-    "litellm-spend": (
-        {
-            "startTime": "2026-07-01T00:01:40.000Z",
-            "endTime": "2026-07-01T00:01:42.000Z",
-            "model_group": "m",
-            "prompt_tokens": 10,
-            "completion_tokens": 20,
-            "request_id": "c1",
-            "metadata": {"user_api_key_alias": "key", "user_api_key_team_alias": "team", "status": "success"},
-            "request_tags": [],
-        },
-        {
-            "start": "2026-07-01T00:01:40.000Z",
-            "end": "2026-07-01T00:01:42.000Z",
-            "model": "m",
-            "input_tokens": 10,
-            "output_tokens": 20,
-            "status": "ok",
-            "id": "c1",
-            "use_case": "team",
-        },
-    ),
-    "opengatellm": (
-        {
-            "datetime": "2026-07-01T00:01:40Z",
-            "model": "m",
-            "prompt_tokens": 10,
-            "completion_tokens": 20,
-            "status": 200,
-            "request_id": "r",
-            "token_name": "alice",
-            "project": "drafting",
-        },
-        {
-            "start": "2026-07-01T00:01:40Z",
-            "model": "m",
-            "input_tokens": 10,
-            "output_tokens": 20,
-            "status": "ok",
-            "id": "r",
-            "use_case": "drafting",
-        },
-    ),
-    "open-webui": (
-        {"id": "a", "role": "assistant", "timestamp": AT, "model": "m", "usage": {"prompt_eval_count": 10, "eval_count": 20}},
-        {"start": AT, "model": "m", "input_tokens": 10, "output_tokens": 20, "id": "a", "use_case": ""},
-    ),
-    "nginx": (
-        {"msec": f"{AT}.500", "request_time": "1.250", "service": "chat", "status": "502", "request_id": "r", "use_case": "-"},
-        {"start": str(AT - 0.75), "end": f"{AT}.500", "service": "chat", "status": "error", "id": "r", "use_case": ""},
-    ),
-    "envoy": (
-        {
-            "start_time_s": AT,
-            "duration": 1500,
-            "upstream_cluster": "chat",
-            "response_code": 200,
-            "x_request_id": "r",
-            "x_use_case": "drafting",
-        },
-        {"start": AT, "end": str(AT + 1.5), "service": "chat", "status": "ok", "id": "r", "use_case": "drafting"},
-    ),
-    "envoy-ai-gateway": (
-        {
-            "start_time_s": AT,
-            "duration": 1500,
-            "gen_ai.response.model": "m",
-            "gen_ai.usage.input_tokens": 10,
-            "gen_ai.usage.output_tokens": 20,
-            "response_code": 429,
-            "x-request-id": "r",
-            "x-use-case": "drafting",
-        },
-        {
-            "start": AT,
-            "end": str(AT + 1.5),
-            "model": "m",
-            "input_tokens": 10,
-            "output_tokens": 20,
-            "status": "error",
-            "id": "r",
-            "use_case": "drafting",
-        },
-    ),
-    "opencost-inference": (
-        {
-            "window_start": "2026-07-01T00:00:00Z",
-            "window_end": "2026-07-01T01:00:00Z",
-            "model": "m",
-            "requests": "7",
-            "inputTokens": "10",
-            "outputTokens": "20",
-            "namespace": "ns",
-        },
-        {
-            "start": "2026-07-01T00:00:00Z",
-            "end": "2026-07-01T01:00:00Z",
-            "model": "m",
-            "requests": "7",
-            "input_tokens": "10",
-            "output_tokens": "20",
-            "use_case": "ns",
-        },
-    ),
-    "otlp": (
-        {
-            "start_unix_ns": str(AT * 10**9),
-            "end_unix_ns": str(AT * 10**9 + 1_500_000_000),
-            "kind": 3,
-            "span_id": "t/s",
-            "status_code": 0,
-            "resource": {"service.name": "drafting"},
-            "attributes": {
-                "gen_ai.operation.name": "chat",
-                "gen_ai.response.model": "m",
-                "gen_ai.usage.prompt_tokens": 10,
-                "gen_ai.usage.output_tokens": 20,
-                "gen_ai.input.messages": SECRET,
-            },
-        },
-        {
-            "start": str(float(AT)),
-            "end": str(AT + 1.5),
-            "model": "m",
-            "input_tokens": 10,
-            "output_tokens": 20,
-            "status": "ok",
-            "id": "t/s",
-            "use_case": "drafting",
-        },
-    ),
-    "footprint": (
-        {"start": str(AT), "end": str(AT + 1), "service": "chat", "use_case": "drafting", "output_tokens": 20, "id": "r"},
-        {"start": str(AT), "end": str(AT + 1), "service": "chat", "use_case": "drafting", "output_tokens": 20, "id": "r"},
-    ),
-}
+LINE_MAPS = [name for name in shipped_maps("requests") if f"{name}.jsonl" in EXPECTED]
+LITELLM = first_document("litellm")
 FACTS = '[[service]]\nname = "chat"\nmodel = "m"\n[[gateway]]\nname = "proxy"\nas = "litellm"\nservice = "given"\nuse_case = ["metadata.none", "request_tags =~ ^other:(.+)"]\n'
 
 
-def test_every_shipped_map_has_a_row() -> None:
-    assert set(ROWS) == set(shipped_maps())
+def test_every_shipped_map_has_a_file_of_its_program_and_says_where_its_form_is_published() -> None:
+    assert {file.rpartition(".")[0] for file in EXPECTED} == set(shipped_maps())
+    assert all(load_map(name).sources for name in shipped_maps())
 
 
-@pytest.mark.parametrize("name", sorted(ROWS))
-def test_a_row_as_its_program_writes_it(name: str) -> None:
-    document, expected = ROWS[name]
-    assert map_request(load_map(name), document | PERSONAL) == expected
+@pytest.mark.parametrize("file", sorted(EXPECTED))
+def test_a_file_as_its_program_writes_it(file: str) -> None:
+    rows, unread = read_file(FOLDER / file, map_of(file))
+    assert rows == EXPECTED[file]
+    assert unread == []
 
 
-@pytest.mark.parametrize("name", sorted(set(ROWS) - {"opencost-inference"}))
-def test_a_log_full_of_personal_data_leaves_none_in_the_store(sqlite: Store, tmp_path: Path, name: str) -> None:
-    document, _ = ROWS[name]
-    lines = [
-        json.dumps(PERSONAL | document),
-        json.dumps(PERSONAL),
-        f"{SECRET} no json",
-        json.dumps({**PERSONAL, **document, "status": SECRET}),
-    ]
-    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
-    facts = config(FACTS)
-    done = import_mapped_log(sqlite, facts, str(tmp_path / "log.jsonl"), load_map(name), NOW_US)
-    assert done.accepted >= 1
-    assert SECRET not in " ".join(reject.reason + reject.column for reject in done.rejects)
+@pytest.mark.parametrize("file", sorted(EXPECTED))
+def test_import_takes_every_row_of_a_file_and_nothing_personal(sqlite: Store, tmp_path: Path, file: str) -> None:
+    field_map, models = map_of(file), sorted({str(row.get("model", "m")) for row in EXPECTED[file]} - {""})
+    facts = config(
+        FACTS + "".join(f'[[service]]\nname = "s{n}"\nmodel = "{model}"\n' for n, model in enumerate(models) if model != "m")
+    )
+    path, now = str(FOLDER / file), 1_792_100_000 * 10**6
+    if field_map.kind == "energy":
+        done = import_energy(sqlite, path, now, field_map=field_map)
+    else:
+        done = import_mapped_log(sqlite, facts, path, field_map, now)
+    assert (done.accepted, list(done.rejects)) == (len(EXPECTED[file]), [])
     sqlite.close()
-    for file in tmp_path.glob("*.db*"):
-        assert SECRET.encode() not in file.read_bytes()
+    for stored in tmp_path.glob("*.db*"):
+        assert SECRET.encode() not in stored.read_bytes()
 
 
-def test_a_csv_log_is_read_by_its_map(sqlite: Store, tmp_path: Path) -> None:
-    document, _ = ROWS["opencost-inference"]
-    (tmp_path / "log.csv").write_text(",".join(document) + ",user\n" + ",".join(document.values()) + f",{SECRET}\n")
-    facts = config(FACTS)
-    done = import_mapped_log(sqlite, facts, str(tmp_path / "log.csv"), load_map("opencost-inference"), NOW_US)
-    assert (done.accepted, len(done.rejects)) == (1, 0)
-    from tests.support.contract_files import compute
-
-    compute(sqlite, facts)
-    row = query_rows(sqlite, facts, group=("service", "use_case"))[0]
-    assert (row["service"], row["use_case"], row["requests"], row["output_tokens"]) == ("chat", "ns", 7, 20)
+@pytest.mark.parametrize("name", sorted({file.rpartition(".")[0] for file in EXPECTED if file.endswith(".jsonl")}))
+def test_a_log_is_read_behind_prefixes_and_in_envelopes_of_containers(tmp_path: Path, name: str) -> None:
+    """Container runtimes, syslog and collectors wrap a line; long ones they cut in two."""
+    plain = (FOLDER / f"{name}.jsonl").read_text().splitlines()
+    half = [len(line) // 2 for line in plain]
+    forms = {
+        "cri": [f"2026-07-01T00:00:00.1Z stdout F {line}" for line in plain],
+        "cri-parts": [
+            part for line, cut in zip(plain, half, strict=True)
+            for part in (f"2026-07-01T00:00:00.1Z stdout P {line[:cut]}", f"2026-07-01T00:00:00.2Z stdout F {line[cut:]}")
+        ],
+        "docker": [json.dumps({"log": f"{line}\n", "stream": "stdout", "time": "2026-07-01T00:00:00Z"}) for line in plain],
+        "docker-compose": [f"gateway-1  | {line}" for line in plain],
+        "pod": [f"[pod/gateway-1/proxy] {line}" for line in plain],
+        "syslog": [f"<134>Jul  1 00:00:00 gw nginx: {line}" for line in plain],
+        "array": ["[", *(f"{line}," for line in plain[:-1]), plain[-1], "]"],
+        "one-line-array": [f"[{','.join(plain)}]"],
+        "pretty": [json.dumps(json.loads(line), indent=2) for line in plain],
+        "utf-16": plain,
+        "crlf": [f"{line}\r" for line in plain],
+    }  # fmt: skip
+    for form, lines in forms.items():
+        path = tmp_path / f"{form}.log"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-16" if form == "utf-16" else "utf-8")
+        rows, unread = read_file(path, map_of(f"{name}.jsonl"))
+        assert (rows, unread) == (EXPECTED[f"{name}.jsonl"], []), form
 
 
 def test_a_declared_gateway_takes_over_the_service_and_the_rules(sqlite: Store, tmp_path: Path) -> None:
     records = config(FACTS).field_map("proxy")
-    row = map_request(records, ROWS["litellm"][0] | {"request_tags": ["use_case:drafting", "other:search"]})
-    assert row is not None
+    (row,) = records.mapped(LITELLM | {"request_tags": ["use_case:drafting", "other:search"]})
     assert (row["service"], row["use_case"]) == ("given", "search")
 
 
@@ -279,9 +126,9 @@ def test_recorded_payloads_of_a_proxy_import_whole_and_the_callback_says_the_sam
         ("[fields]\nstart = 'x'\nprompt = 'y'\n", "no column"),
         ("form = 1\n", "unknown key"),
         ("[fields]\nstart = {path = 'x', unit = 'h'}\n", "units are"),
-        ("[fields]\nstart = {path = 'x', match = '('}\n", "start: "),
+        ("[fields]\nstart = {path = 'x', match = '('}\n", "start: match: is no regular"),
         ("format = 'xml'\n[fields]\nstart = 'x'\n", "must be one of"),
-        ("[fields]\nstart = 3\n", "must be a path"),
+        ("[fields]\nstart = 3\n", "neither a path nor a table"),
         ("[", "own.toml: "),
     ],
 )
@@ -292,12 +139,12 @@ def test_a_map_that_cannot_be_right_is_refused(tmp_path: Path, text: str, why: s
 
 
 def test_an_unknown_map_names_those_that_are_shipped() -> None:
-    with pytest.raises(BadMap, match="litellm, litellm-spend, nginx"):
+    with pytest.raises(BadMap, match="litellm-spend, litellm, mooncake"):
         load_map("lightllm")
 
 
 def test_hostile_logs_are_refused_line_by_line_and_the_rest_is_kept(sqlite: Store, tmp_path: Path) -> None:
-    good = ROWS["litellm"][0]
+    good = LITELLM
     lines = [
         json.dumps(good).encode(),
         b"\x00\x01\xff\xfe",
@@ -337,7 +184,7 @@ def followed_records(follower: LogTailer) -> list[RequestRecord]:
 
 
 def line(number: int, **more: Any) -> str:
-    return json.dumps(ROWS["litellm"][0] | {"litellm_call_id": f"c{number}"} | more) + "\n"
+    return json.dumps(LITELLM | {"litellm_call_id": f"c{number}"} | more) + "\n"
 
 
 def test_a_log_is_followed_through_torn_lines_rotation_and_cutting(tmp_path: Path) -> None:
@@ -494,8 +341,8 @@ def test_the_agent_of_a_gateway_needs_no_sensor(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_maps_read_the_host_that_served_a_request(name: str, field: str, value: str, replica: str | None) -> None:
     """The server behind the gateway, as the gateway names it; never the client."""
-    row = map_request(load_map(name), {**PERSONAL, **dict(ROWS[name][0] if name in ROWS else {"start": AT}), field: value})
-    assert row is not None
+    document = {**PERSONAL, **first_document(name), field: value}
+    (row,) = load_map(name).mapped(document if field != "model_id" else document | {"api_base": None})
     assert row.get("replica") == replica
 
 
@@ -509,24 +356,22 @@ def test_the_callback_writes_the_host_of_the_deployment(payload: dict[str, Any],
     assert row_of({"startTime": AT, "endTime": AT + 1, **payload}).get("replica") == replica
 
 
-@pytest.mark.parametrize("name", shipped_maps())
+@pytest.mark.parametrize("name", LINE_MAPS)
 @pytest.mark.parametrize("part", ["a", "a.", "9", "x@a.", "://:", "sk-"])
 def test_long_texts_from_clients_are_not_searched(name: str, part: str) -> None:
     """A header of a client in a log: a search of such a text took an hour, and the agent measured nothing meanwhile."""
     text = part * 200_000
-    field_map = load_map(name)
-    document: dict[str, Any] = {}
-    paths = [path for field in (*field_map.fields.values(), *field_map.use_case) for path in field.paths]
-    for path in paths:
-        inner = document
+    field_map = map_of(f"{name}.")
+    document = first_document(name)
+    rules = [path for rule in field_map.rules for source in rule for path in source.paths]
+    for path in (path for path in field_map.paths if path in rules or path[-1] in ("api_base", "upstream_host", "model_id")):
+        inner: Any = document
         for key in path[:-1]:
-            inner = inner.setdefault(key, {}) if isinstance(inner.get(key, {}), dict) else {}
+            inner[key] = inner[key] if isinstance(inner.get(key), dict) else {}
+            inner = inner[key]
         inner[path[-1]] = text
-    for field in field_map.fields.values():
-        if field.match is not None:
-            assert value_at(field, document) is None
-    row = map_request(dataclasses.replace(field_map, conditions=()), document)
-    assert row is None or row["use_case"] == ""
+    rows = field_map.mapped(document)
+    assert [row["use_case"] for row in rows] == [""] * len(rows)
 
 
 @pytest.mark.parametrize("api_base", ["http://[", "http://a]b", 5, None, ""])

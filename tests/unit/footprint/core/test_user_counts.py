@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from footprint.core.log_formats import load_map, map_request
+from footprint.core.log_formats import load_map
 from footprint.core.user_counts import DistinctUsers
 from footprint.ledger.importers import import_users
 from footprint.storage.database import Store
@@ -37,8 +37,7 @@ def payload(user: str | None, at_s: float, use_case: str, tokens: int, team: str
 def rows_of(*payloads: dict[str, Any]) -> dict[tuple[str, str, str], tuple[Any, Any, Any]]:
     users = DistinctUsers(MAP, ZoneInfo("Europe/Paris"), {"m": "chat"})
     for document in payloads:
-        row = map_request(MAP, document)
-        assert row is not None
+        (row,) = MAP.mapped(document)
         users.add(document, row)
     return {(r["period"], r["service"], r["use_case"]): (r["users"], r["max_share"], r["teams"]) for r in users.rows()}
 
@@ -65,7 +64,7 @@ def test_months_are_cut_in_the_organisations_zone() -> None:
 def test_what_cannot_be_counted_is_not_guessed() -> None:
     users = DistinctUsers(MAP, ZoneInfo("UTC"), {})
     given = payload(None, LAST_SECOND, "u", 0)
-    users.add(given, map_request(MAP, given) or {})
+    users.add(given, MAP.mapped(given)[0])
     assert (users.unnamed, list(users.rows())) == (1, [])
     assert rows_of(payload("Hortense", LAST_SECOND, "u", 0))["2026-Q4", "chat", "u"] == (1, "", "")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footprint.ledger import line_reader
+from footprint.core import line_chunks
 from footprint.ledger.importers import import_energy, import_requests
 from footprint.storage import schema
 from footprint.storage.database import Store
@@ -104,8 +104,8 @@ def test_the_chunk_size_makes_no_difference(tmp_path: Path, monkeypatch: pytest.
     path = write(tmp_path / "e.csv", [f"{ENERGY},note", *rows])
     complete, _ = import_files(tmp_path, "energy", [])
     first = import_energy(complete, path, NOW_US)
-    monkeypatch.setattr(line_reader, "CHUNK_BYTES", size)
-    monkeypatch.setattr(line_reader, "READ_BYTES", size // 3)
+    monkeypatch.setattr(line_chunks, "CHUNK_BYTES", size)
+    monkeypatch.setattr(line_chunks, "READ_BYTES", size // 3)
     small, _ = import_files(tmp_path, "energy", [])
     result = import_energy(small, path, NOW_US)
     assert (result.accepted, list(result.rejects)) == (40, list(first.rejects))
@@ -129,8 +129,8 @@ def test_a_second_import_only_counts_duplicates(store: Store, tmp_path: Path) ->
 def test_an_interrupted_import_keeps_complete_steps_and_the_next_adds_the_rest(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_reader, "CHUNK_BYTES", 4096)
-    monkeypatch.setattr(line_reader, "READ_BYTES", 4096)
+    monkeypatch.setattr(line_chunks, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(line_chunks, "READ_BYTES", 4096)
     path = write(tmp_path / "e.csv", [ENERGY, *(f"{START_S + n},a,gpu:0,gpu,,{n},x" for n in range(1000))])
 
     def interrupt(rows: int) -> None:

@@ -117,6 +117,42 @@ def test_one_exporter_under_two_names_counts_once_and_two_machines_twice(sqlite:
     other.close()
 
 
+def test_two_names_are_one_machine_by_two_counters_or_by_their_kind(sqlite: Store, tmp_path: Path) -> None:
+    def shown(first: str, second: str, packages: int) -> list[Series]:
+        return [
+            series(
+                "node_rapl_package_joules_total",
+                counter(200 - 50 * package, late_s=late_s),
+                index=str(package),
+                path=f"/x/intel-rapl:{package}",
+                instance=f"{host}:9100",
+            )
+            for host, late_s in ((first, 0), (second, 11))
+            for package in range(packages)
+        ]
+
+    hosts = {}
+    for number, (first, second, packages) in enumerate(
+        (("inf-01", "web-07", 2), ("inf-01", "web-07", 1), ("inf-01.example.org", "inf-01", 1), ("inf-01", "10.0.0.7", 1))
+    ):
+        store = Store(f"sqlite:///{tmp_path / str(number)}.db")
+        energies, remarks = imported(store, *shown(first, second, packages))
+        hosts[first, second, packages] = sorted({host for host, _, _ in energies}), "one machine?" in remarks
+        store.close()
+    assert list(hosts.values()) == [
+        (["inf-01"], False),
+        (["inf-01", "web-07"], True),  # one counter may be alike by chance: both count, and it is told
+        (["inf-01"], False),
+        (["inf-01"], False),
+    ]
+
+
+def test_series_that_name_no_device_are_told(sqlite: Store) -> None:
+    energies, remarks = imported(sqlite, series("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", counter(200), gpu="0"))
+    assert energies == {}
+    assert "no label UUID or uuid" in remarks
+
+
 def test_a_sum_lacks_no_part(sqlite: Store) -> None:
     whole = counter(100, wrap_j=1e12)
     energies, remarks = imported(

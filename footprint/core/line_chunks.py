@@ -1,4 +1,7 @@
-"""Line reader: a stream of bytes, plain or gzip, in chunks of complete numbered lines."""
+"""Chunks of complete numbered lines of a stream of bytes: plain or gzip, UTF-8 or UTF-16 with its mark.
+
+Standard library only, because agents read logs with it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,16 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from footprint.core.limits import MAX_LINE_BYTES, Reject, RejectList
-from footprint.ledger.record_batch import CHUNK_BYTES
-from footprint.ledger.rejects import file_rejects
+from footprint.core.records import FootprintError
 
+CHUNK_BYTES = 4 << 20
 READ_BYTES = 1 << 20
+MAX_FILE_REJECTS_LISTED = 100_000
 _GZIP_MAGIC = b"\x1f\x8b"
+
+
+class UnreadableFile(FootprintError):
+    """The file cannot be read in its format, or lacks a required column."""
 
 
 class HashedStream:
@@ -66,13 +74,18 @@ def _new_decompressor() -> Any:
 class LineChunks:
     """Chunks of complete lines, each with the number of its first line; an overlong line is rejected."""
 
-    def __init__(self, stream: HashedStream) -> None:
+    def __init__(self, stream: HashedStream, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._stream = stream
+        self.max_line_bytes = max_line_bytes
         self._rest = b""
         self._ended = False
+        self._decoder: Any = None  # of a stream in UTF-16
         self.number = 1
-        self.rejects = file_rejects()
+        self.rejects = RejectList(MAX_FILE_REJECTS_LISTED)
         self._fill(len(codecs.BOM_UTF8))
+        if self._rest.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+            self._rest = self._decoder.decode(self._rest).encode()
         self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
 
     @property
@@ -83,12 +96,17 @@ class LineChunks:
     def peek(self) -> bytes:
         """The first non-blank line, without consuming it."""
         while True:
-            while b"\n" not in self._rest and not self._ended and len(self._rest) <= MAX_LINE_BYTES:
+            while b"\n" not in self._rest and not self._ended and len(self._rest) <= self.max_line_bytes:
                 self._read_more()
             line, end, rest = self._rest.partition(b"\n")
             if line.strip() or not end:
                 return line
             self._rest, self.number = rest, self.number + 1
+
+    def head(self) -> bytes:
+        """The first lines, without consuming them."""
+        self.peek()
+        return self._rest[:READ_BYTES]
 
     def take(self) -> bytes:
         """Consume and return the first non-blank line."""
@@ -104,14 +122,23 @@ class LineChunks:
     def _read_more(self) -> None:
         data = self._stream.read()
         self._ended = not data
-        self._rest += data
+        self._rest += data if self._decoder is None else self._decoder.decode(data, final=self._ended).encode()
+
+    def blocks(self) -> Iterator[bytes]:
+        """The rest of the stream, whatever its lines."""
+        while True:
+            self._fill(1)
+            if not self._rest:
+                return
+            data, self._rest = self._rest, b""
+            yield data
 
     def chunks(self) -> Iterator[tuple[int, bytes]]:
         """(number of the first line, complete lines); only the last line of the stream may lack its line end."""
         while True:
             self._fill(CHUNK_BYTES)
             cut = self._rest.rfind(b"\n") + 1
-            if not cut and len(self._rest) > MAX_LINE_BYTES:
+            if not cut and len(self._rest) > self.max_line_bytes:
                 self._skip_long_line()
                 continue
             data, self._rest = self._rest[:cut] or self._rest, self._rest[cut:] if cut else b""
@@ -125,11 +152,11 @@ class LineChunks:
 
     def take_rejects(self) -> RejectList:
         """The lines rejected since the last call."""
-        rejects, self.rejects = self.rejects, file_rejects()
+        rejects, self.rejects = self.rejects, RejectList(MAX_FILE_REJECTS_LISTED)
         return rejects
 
     def _skip_long_line(self) -> None:
-        self.rejects.append(Reject(self.number, "line", f"longer than {MAX_LINE_BYTES} bytes"))
+        self.rejects.append(Reject(self.number, "line", f"longer than {self.max_line_bytes} bytes"))
         while b"\n" not in self._rest and not self._ended:
             self._rest = b""
             self._read_more()
