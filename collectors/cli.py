@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--dry-run", action="store_true", help="count the records by reason, and send none")
         if name == "selftest":
             command.add_argument("--minutes", type=_positive, default=2.0, metavar="N", help="length of the test (default 2)")
-            command.add_argument("--load", type=_program, default="", metavar="CMD", help="program that loads the GPUs, started for the steps")
+            command.add_argument(
+                "--load", type=_program, default="", metavar="CMD", help="program that loads the GPUs, started for the steps"
+            )
             command.add_argument("--output", default="", metavar="FILE", help="keep the report as JSON")
         if name == "run":
             command.add_argument("--otlp", action="store_true", help="receive OTLP on 127.0.0.1:4318 ([agent] otlp_port)")

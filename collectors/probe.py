@@ -73,7 +73,8 @@ def _line(trial: Trial, is_doubted: bool, result: str, width: int) -> str:
         reading += f" ({power_w:.1f} W)" if reading else f"{power_w:.1f} W"
     quality = DOUBTED if is_doubted else QUALITY_TEXTS[grade_of(channel.source, counter=last.counter_uj is not None)]
     name = channel.alias or channel.device
-    return f"{name:10} {channel.component:5} {reading:>28}  {quality:21} {result:{width}}  {channel.source:19} {channel.model}".rstrip()
+    head = f"{name:10} {channel.component:5} {reading:>28}  {quality:21}"
+    return f"{head} {result:{width}}  {channel.source:19} {channel.model}".rstrip()
 
 
 def _mean_w(trial: Trial) -> float | None:
@@ -96,17 +97,24 @@ def _result(trial: Trial, others: list[Trial]) -> tuple[bool, str]:
     duration_s = (last.mono_us - trial[0].mono_us) / US_PER_S
     if power_w * UW_PER_W > last.channel.ceiling_uw:
         return True, f"above {last.channel.ceiling_uw / UW_PER_W:,.0f} W, which it cannot draw"
-    powers_w = [other_w for other in others if (other_w := _mean_w(other)) is not None and other_w >= MIN_TRIAL_W]
+    shown_w = [other_w for other in others if (other_w := _mean_w(other)) is not None]
+    powers_w = [other_w for other_w in shown_w if other_w >= MIN_TRIAL_W]
     if not power_w:
         beside = f", and another source shows {powers_w[0]:.1f} W" if powers_w else ""
         what = "stood still" if last.counter_uj is not None else "showed nothing"
         return True, f"{what} for {duration_s:.1f} s{beside}"
     if not powers_w:
-        return False, "no second source" if not others else "its second source shows nothing"
+        return False, _without_witness(others, shown_w)
     nearest_w = min(powers_w, key=lambda other_w: abs(other_w - power_w))
     if abs(nearest_w - power_w) <= TRIAL_DIFFERENCE * max(nearest_w, power_w):
         return False, f"agrees with its second source for {duration_s:.1f} s"
     return True, f"another source shows {nearest_w:.1f} W"
+
+
+def _without_witness(others: list[Trial], shown_w: list[float]) -> str:
+    if shown_w:
+        return f"its second source shows {max(shown_w):.1f} W"
+    return "its second source shows no power yet" if others else "no second source"
 
 
 def list_collectors() -> list[str]:

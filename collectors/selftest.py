@@ -487,7 +487,11 @@ def _lag_s(one: SensorSeries, steps: Sequence[Step]) -> float | None:
         return None
     middle, step = (rest + loaded) / 2, steps[1]
     return next(
-        (max(at_us - step.start_us, 0) / 1e6 for at_us, power in one.powers_w(step.start_us, step.end_us) if power >= middle),
+        (
+            round(max(at_us - step.start_us, 0) / 1e6, 2)
+            for at_us, power in one.powers_w(step.start_us, step.end_us)
+            if power >= middle
+        ),
         None,
     )
 
@@ -554,7 +558,8 @@ def _verdict(
         (
             judgement
             for other, judgement in accusers
-            if judgement.verdict != Verdict.AGREES and (judgement.verdict == Verdict.STANDS_STILL or not _stands_beside(other, one))
+            if judgement.verdict != Verdict.AGREES
+            and (judgement.verdict == Verdict.STANDS_STILL or not _stands_beside(other, one))
         ),
         None,
     )

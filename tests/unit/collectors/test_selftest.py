@@ -110,12 +110,22 @@ def test_a_sensor_that_is_refreshed_slowly_says_its_period_and_noise() -> None:
             id="a standing counter beside power",
         ),
         pytest.param(
-            counter((37.5,) * 4), (even_power(65.4),), "disagrees", "counter_against_power", id="a counter of 57 % beside an even power"
+            counter((37.5,) * 4),
+            (even_power(65.4),),
+            "disagrees",
+            "counter_against_power",
+            id="a counter of 57 % beside an even power",
         ),
         pytest.param(
-            even_power(65.4), (counter((37.5,) * 4),), "disagrees", "counter_against_power", id="an even power beside an even counter"
+            even_power(65.4),
+            (counter((37.5,) * 4),),
+            "disagrees",
+            "counter_against_power",
+            id="an even power beside an even counter",
         ),
-        pytest.param(even_power(90.0), (counter(POWERS_W),), "stands still", "power_stands", id="a power beside a counter that moves"),
+        pytest.param(
+            even_power(90.0), (counter(POWERS_W),), "stands still", "power_stands", id="a power beside a counter that moves"
+        ),
     ],
 )
 def test_faults_are_named(one: SensorSeries, others: tuple[SensorSeries, ...], verdict: str, reason: str) -> None:
@@ -258,7 +268,9 @@ def test_a_load_command_that_is_none_is_said(simulated: AgentConfig) -> None:
     assert any("cannot be started" in note for note in result.notes)
 
 
-@pytest.mark.parametrize(("load", "words"), [("while :; do :; done", "sh -c"), ("'open", "no command"), ("/no/such a", "no program")])
+@pytest.mark.parametrize(
+    ("load", "words"), [("while :; do :; done", "sh -c"), ("'open", "no command"), ("/no/such a", "no program")]
+)
 def test_a_load_that_cannot_start_is_refused_before_the_test(capsys: pytest.CaptureFixture[str], load: str, words: str) -> None:
     with pytest.raises(SystemExit) as refused:
         main(["selftest", "--load", load])
