@@ -38,6 +38,10 @@ _DOCKER = re.compile(rb'\s*\{\s*"log"\s*:\s*"')
 _CRI = re.compile(rb"\d{4}-\d\d-\d\dT\S+ std(?:out|err) ([PF])(?::\S*)? (.*)", re.DOTALL)
 
 
+class UnknownColumns(UnreadableFile):
+    """A table whose header has none of the columns that a map reads."""
+
+
 class JsonLines:
     """Objects of lines; a line may stand behind a prefix or in an envelope, and be cut into parts."""
 
@@ -226,7 +230,7 @@ class TableRows:
                 self._indices[wanted] = list(place).index(name)
         if not self._indices:
             wanted_names = ", ".join(sorted(field_map.top_fields()))
-            raise UnreadableFile(
+            raise UnknownColumns(
                 f"{path}: its header has none of the columns that the map {field_map.name} reads ({wanted_names})"
             )
 
