@@ -104,6 +104,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     shipper.refused_spool.append(["{}"])
     receiver = OtlpReceiver(0, "spans", agent.spool.append)
     receiver.count("a body that is not OTLP")
+    receiver.receive("/v1/traces", traces(chat("1", 0, 2, gen_ai__usage__cache_read__input_tokens=2495)))
     receiver.close()
     agent.receivers.append(receiver)
     for at_s in range(10, 60):
