@@ -100,8 +100,8 @@ def request_lines(
 ) -> list[str]:
     """Request lines in the wire format of the documents of a log line; empty ones for those that are invalid.
 
-    ``identity`` is used if a row has none, so that repeats are recognised. ``mended`` counts fields that cannot be, by reason, and
-    ``refused`` the requests.
+    ``identity`` is used if a row has none, so that repeats are recognised. ``mended`` counts fields that cannot be, and
+    ``refused`` requests, by reason.
     """
     rows = [row for document in documents for row in field_map.mapped(document)]
     names = [f"{identity}.{number}" if number and identity else identity for number in range(len(rows))]

@@ -19,6 +19,8 @@ from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool
 from footprint.core.samples import Channel, Sample
+from tests.unit.collectors.test_otlp import traces
+from tests.unit.collectors.test_otlp_calls import chat
 
 S = 1_000_000
 GPU = Channel("GPU-1", "gpu", "nvml-energy", ceiling_uw=1000 * S, alias="gpu:0")
