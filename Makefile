@@ -22,8 +22,8 @@ chromium:
 	  || { echo "Chromium is needed by the browser tests: sudo apt-get install chromium"; exit 1; }
 
 servers:
-	@{ command -v prometheus && command -v victoria-metrics && command -v minisign && command -v pdftoppm && command -v nginx && PATH=$$PATH:/usr/sbin command -v logrotate; } >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y prometheus victoria-metrics minisign poppler-utils nginx-light logrotate >/dev/null; } \
-	  || { echo "Programs are needed by the tests: sudo apt-get install prometheus victoria-metrics minisign poppler-utils nginx-light logrotate"; exit 1; }
+	@{ command -v prometheus && command -v prometheus-node-exporter && command -v victoria-metrics && command -v minisign && command -v pdftoppm && command -v nginx && PATH=$$PATH:/usr/sbin command -v logrotate; } >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y prometheus prometheus-node-exporter victoria-metrics minisign poppler-utils nginx-light logrotate >/dev/null; } \
+	  || { echo "Programs are needed by the tests: sudo apt-get install prometheus prometheus-node-exporter victoria-metrics minisign poppler-utils nginx-light logrotate"; exit 1; }
 
 run: $(VENV)/.run ## run the service at http://127.0.0.1:8050 (PORT=… for another port)
 	@FOOTPRINT_SERVER__PORT=$(or $(PORT),8050) exec $(BIN)/footprint up

@@ -66,6 +66,7 @@ class Agent:
     started: str = ""
     _spool_is_full: bool = False
     _recorded_us: dict[Key, int] = field(default_factory=dict)
+    _logged_doubts: dict[Key, SensorState] = field(default_factory=dict)
 
     def read_sensors(self, at_us: int, mono_us: int) -> None:
         """Read every sensor and every external source once."""
@@ -293,9 +294,22 @@ class Agent:
         """States of sources as operating conditions of their devices."""
         values: dict[tuple[str, str], dict[str, int]] = {}
         for state in self.sensor_states(at_us, mono_us):
+            self._log_doubt(state)
             of_device = values.setdefault((state.device, state.component), {})
             of_device |= {f"sensor_state/{state.source}": int(state.state), f"sensor_reason/{state.source}": int(state.reason)}
         return [DeviceContext(device, component, SOURCE_NAME, values[device, component]) for device, component in values]
+
+    def _log_doubt(self, state: SourceState) -> None:
+        """Print once which source is doubted or contradicted, and why."""
+        key = state.device, state.source
+        doubt = state.state if state.state in (SensorState.DOUBTED, SensorState.SET_ASIDE) else SensorState.READS
+        before = self._logged_doubts.get(key, SensorState.READS)
+        if doubt == before or (doubt == SensorState.SET_ASIDE and key not in self.witness.contradicted()):
+            return
+        self._logged_doubts[key] = doubt
+        if before == SensorState.READS:
+            name = state.alias or state.device
+            print(f"footprint-agent: {name} ({state.source}): {self.witness.doubt_text(key, state.reason)}", file=sys.stderr)
 
     def _checkpoint(self, pending: list[str], logs: dict[str, checkpoint.LogState]) -> checkpoint.Checkpoint:
         """State for a restart; counters go on after it, unlike integrated powers."""

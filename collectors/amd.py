@@ -59,6 +59,7 @@ class _AmdGpu:
     handles: list[_Handle]  # of its partitions; the first that answers is read
     group: str  # of handles that may show one counter
     scope: Scope
+    has_counter: bool = True  # amdgpu's monitor has none; amdsmi says so with each answer
     partitions: list[str] = field(default_factory=list)  # names of the handles
     index: int = 0
     failures: dict[str, int] = field(default_factory=dict)  # by source, in a row
@@ -132,7 +133,7 @@ class AmdCollector(Collector):
                 (gpu.energy, gpu.power, "energy counter", "power"),
                 (gpu.power, gpu.energy, "power", "energy counter"),
             ):
-                if not gpu.failures.get(channel.source):
+                if not gpu.failures.get(channel.source) or (channel is gpu.energy and not gpu.has_counter):
                     continue
                 message = f"{gpu.label}: neither energy nor power is shown: it is not measured"
                 if not gpu.failures.get(rival.source) and rival.source in gpu.delivered:
@@ -235,7 +236,9 @@ def _gpus_from_hwmon(config: AgentConfig) -> list[_AmdGpu]:
         power = PowerInput(card, ("power1_average", "power1_input"), "gpu", may_be_zero=True)
         if power.read() is not None or card.read_int("energy1_input") is not None:
             model = HwmonDevice(card.driver, card.device, card.device).read_text("product_name") or "AMD"
-            gpus.append(_gpu(f"gpu-{card.bus_address}", len(gpus), model, [_hwmon_handle(card, power)], card.bus_address, card))
+            gpu = _gpu(f"gpu-{card.bus_address}", len(gpus), model, [_hwmon_handle(card, power)], card.bus_address, card)
+            gpu.has_counter = card.read_int("energy1_input") is not None
+            gpus.append(gpu)
     return gpus
 
 

@@ -60,6 +60,11 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ),
     ("footprint_agent_log_gaps_total", "counter", "Times that lines of gateway logs may be lost: cut or deleted unread."),
     ("footprint_agent_otlp_refused_total", "counter", "Items and bodies of OTLP that were not taken, by reason."),
+    (
+        "footprint_agent_otlp_mended_total",
+        "counter",
+        "Fields of requests over OTLP that could not be, left out or mended, by reason.",
+    ),
     ("footprint_agent_spool_bytes", "gauge", "Size of the records that wait to be shipped."),
     ("footprint_agent_shipped_records_total", "counter", "Records that the server acknowledged."),
     ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, stored in rejected.jsonl."),
@@ -131,6 +136,8 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_log_gaps_total", [({}, sum(tailer.logs.gaps for tailer in agent.log_tailers))]
     reasons: Counter[str] = sum((receiver.reasons for receiver in agent.receivers), Counter())
     yield "footprint_agent_otlp_refused_total", [({"reason": reason}, count) for reason, count in sorted(reasons.items())]
+    mended = sum((receiver.mended for receiver in agent.receivers), Counter[str]())
+    yield "footprint_agent_otlp_mended_total", [({"reason": reason}, count) for reason, count in sorted(mended.items())]
     yield "footprint_agent_spool_bytes", [({}, agent.spool.size_bytes())]
     yield "footprint_agent_shipped_records_total", [({}, shipper.shipped)]
     yield "footprint_agent_rejected_records_total", [({}, shipper.rejected)]

@@ -68,6 +68,7 @@ class _Zone:
     read_us: int = -1
     failures: int = 0
     error: str = ""
+    limit_uw: int = 0
     falls: int = 0  # by more than a wrap explains
     leaps: int = 0  # by more than the device can draw
 
@@ -87,6 +88,7 @@ class RaplCollector(Collector):
         self._unread: dict[str, SourceState] = {}  # by device
         self._notes: dict[str, str] = {}
         self._scanned_us = -1
+        self._names: frozenset[str] = frozenset()
         self._mirrored = MirroredCounters({})
         self._scan()
         if not self._zones:
@@ -94,8 +96,17 @@ class RaplCollector(Collector):
                 raise PermissionRequired(f"RAPL: {state.message}")
             raise Unavailable(f"RAPL: no {config.rapl_zone} zone under {self._root} (a virtual machine?)")
 
+    def _look_again(self, mono_us: int) -> None:
+        """Once a minute, read the limits again, and look for zones if any came, went, or cannot be read."""
+        is_first, self._scanned_us = self._scanned_us < 0, mono_us
+        if not is_first and (self._unread or any(zone.failures for zone in self._zones) or _names(self._root) != self._names):
+            self._scan()
+        for zone in self._zones:
+            zone.limit_uw = _limit_uw(zone.path)
+
     def _scan(self) -> None:
         """Open the zones that are not open, and close those that are gone."""
+        self._names = _names(self._root)
         places = {place.device: place for place in _places(self._root, psys=self._zone_kind == "psys")}
         is_changed = False
         for zone in list(self._zones):
@@ -165,9 +176,7 @@ class RaplCollector(Collector):
     def collect(self, at_us: int, mono_us: int) -> list[Sample]:
         """One sample per zone; none for a zone that cannot be read now."""
         if mono_us >= self._scanned_us + SCAN_US:
-            if self._scanned_us >= 0:
-                self._scan()
-            self._scanned_us = mono_us
+            self._look_again(mono_us)
         samples = []
         for zone in self._zones:
             try:
@@ -186,11 +195,10 @@ class RaplCollector(Collector):
         return samples if self._mirrored.decided else self._mirrored.filter(samples)
 
     def context(self) -> Iterator[DeviceContext]:
-        """Power limit of each package, as it is set now."""
+        """Power limit of each package, as it was set a minute ago at most."""
         for zone in self._zones:
-            limit_uw = _limit_uw(zone.path)
-            if limit_uw:
-                yield DeviceContext(zone.place.device, zone.place.component, self.name, {"power_limit_uw": limit_uw})
+            if zone.limit_uw:
+                yield DeviceContext(zone.place.device, zone.place.component, self.name, {"power_limit_uw": zone.limit_uw})
 
     def components(self) -> set[str]:
         """CPU, and memory where a zone has it; psys contains both."""
@@ -248,6 +256,13 @@ def _note_jump(zone: _Zone, value_uj: int, mono_us: int) -> None:
 
 def _source_of(place: _Place) -> str:
     return "rapl-psys" if place.device.startswith("psys") else "rapl"
+
+
+def _names(root: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(root))
+    except OSError:
+        return frozenset()
 
 
 def _places(root: Path, *, psys: bool) -> Iterator[_Place]:

@@ -11,8 +11,9 @@ power   [W], every ``[agent] bmc_s``; device wall:<chassis>, source redfish. The
         PowerSubsystem), its sensor of total power, a vendor's block
 
 Of several power controls the parts (processors, memory, …) are left out; if more than one whole remains, only the sum of the
-supplies can tell which it is, else the collector asks for ``redfish_control``. Several chassis that report a power may overlap
-(a tray within a server): they are read together only if ``redfish_chassis`` names them. Zero and null mean "not supported"
+supplies can tell which it is, else the collector asks for ``redfish_control``. A chassis within another one that reports a
+power is a part of it. Several others may overlap (a tray within a server): they are read together only if ``redfish_chassis``
+names them. Zero and null mean "not supported"
 and give no sample.
 """
 
@@ -100,8 +101,9 @@ class RedfishCollector(Collector):
                 reasons.setdefault(_cause(reason), name)
             else:
                 powered.append(name)
-        if len(powered) == 1:
-            return powered
+        outer = [name for name in powered if self._container(name) not in powered]
+        if len(outer) == 1:
+            return outer
         if powered:
             raise Unavailable(f"Redfish: several chassis report a power; name those of this server in redfish_chassis: {powered}")
         if not names:
@@ -109,6 +111,11 @@ class RedfishCollector(Collector):
         causes = "; ".join(f"chassis {name}: {cause}" for cause, name in list(reasons.items())[:3])
         error = PermissionRequired if any("40" in cause and "(40" in cause for cause in reasons) else Unavailable
         raise error(f"Redfish: no power could be read: {causes}")
+
+    def _container(self, chassis: str) -> str:
+        """Chassis that contains another (a board with its GPUs within the server); empty if none does."""
+        links = self._links.get(chassis, {}).get("Links")
+        return _name_of(links.get("ContainedBy")) if isinstance(links, dict) else ""
 
     def _power_w(self, chassis: str) -> float:
         """Power of a chassis [W].

@@ -8,7 +8,7 @@ from collections import Counter
 from collectors.config import AgentConfig
 from collectors.http_client import HttpError
 from collectors.rejected_records import RejectedRecords
-from collectors.shipper import IngestClient, NotSent, Outcome
+from collectors.shipper import IngestClient, NotSent, ShipmentOutcome
 
 BATCH_LINES = 5_000
 OK, FAILURE, INCOMPLETE = 0, 1, 5
@@ -25,7 +25,7 @@ def resend(config: AgentConfig, *, dry_run: bool) -> int:
         return OK
     rejects = aside.take()
     client = IngestClient(config.server, config.token_file, config.ca_file)
-    outcome = Outcome()
+    outcome = ShipmentOutcome()
     try:
         for first in range(0, len(rejects), BATCH_LINES):
             outcome.add(client.send([record for record, _ in rejects[first : first + BATCH_LINES]]))

@@ -62,6 +62,14 @@ class Step:
     start_us: int = 0
     end_us: int = 0
     busy: float | None = None
+    device_busy_us: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # (instant, cumulative busy time) by device
+
+    def device_busy(self, device: str) -> float | None:
+        """Share of the step in which a device was busy; None where it does not say."""
+        readings = self.device_busy_us.get(device, [])
+        if len(readings) < 2 or readings[-1][0] <= readings[0][0]:
+            return None
+        return (readings[-1][1] - readings[0][1]) / (readings[-1][0] - readings[0][0])
 
     @property
     def settled_us(self) -> int:
@@ -227,6 +235,9 @@ def measure(
         notes.append("no load was put on a GPU: its sensors were observed at rest (--load CMD starts a program for the steps)")
     if not _load_was_seen(steps):
         notes.append("the steps of load are not seen in the processors' time, so no sensor is judged by them")
+    gpus = [one.channel for one in series.values() if one.channel.component == "gpu"]
+    if load_command and gpus and not any(_load_reaches(channel, steps) for channel in gpus):
+        notes.append("no GPU became busy under the load command, so none is judged by it")
     duration_us = steps[-1].end_us - steps[0].start_us
     return SelftestReport(
         at=format_instant(at_us),
@@ -277,8 +288,9 @@ def _read_step(
             _add(series, sample)
         if mono_us >= context_us:
             context_us = mono_us + round(CONTEXT_INTERVAL_S * 1e6)
-            for _ in sensors.context():
-                pass  # some collectors learn from it what their samples need
+            for context in sensors.context():
+                if "busy_us" in context.values:
+                    step.device_busy_us.setdefault(context.device, []).append((mono_us, context.values["busy_us"]))
         next_us = max(next_us + round(READ_INTERVAL_S * 1e6), mono_us)
         time.sleep(max(next_us - time.monotonic_ns() // 1000, 0) / 1e6)
     step.end_us = time.monotonic_ns() // 1000
@@ -397,9 +409,8 @@ def _judge(one: SensorSeries, all_series: Sequence[SensorSeries], steps: Sequenc
     at_rest = [power for _, power in one.powers_w(last.settled_us, last.end_us)]
     noise_w = statistics.stdev(at_rest) if len(at_rest) > 2 else None
     response_w = None if rest is None or full is None else full - rest
-    has_load = _load_reaches(channel, steps)
     follows = None
-    if has_load and response_w is not None and rest is not None:
+    if _load_reaches(channel, steps) and response_w is not None and rest is not None:
         follows = response_w > max(MIN_RISE * abs(rest), 2 * (noise_w or 0.0) / max(len(at_rest), 1) ** 0.5)
     start_us, end_us = steps[0].start_us, last.end_us
     judged_uj = one.energy_uj(start_us, end_us)
@@ -438,9 +449,10 @@ def _judge(one: SensorSeries, all_series: Sequence[SensorSeries], steps: Sequenc
 
 
 def _load_reaches(channel: Channel, steps: Sequence[Step]) -> bool:
-    """Whether the steps loaded what a channel measures, as far as the processors' time shows."""
+    """Whether the steps loaded what a channel measures, as far as busy times show: a program may load one GPU of many."""
     if channel.component == "gpu":
-        return steps[2].gpu_load
+        rest, full = steps[0].device_busy(channel.device), steps[2].device_busy(channel.device)
+        return rest is not None and full is not None and full - rest >= MIN_BUSY_RISE
     return channel.component in ("cpu", "host") and _load_was_seen(steps)
 
 
@@ -469,15 +481,13 @@ def _lag_s(one: SensorSeries, steps: Sequence[Step]) -> float | None:
 
 
 def _siblings(one: SensorSeries, all_series: Sequence[SensorSeries]) -> list[SensorSeries]:
-    """Other sources of the same device that are sensors, and that move where this one does."""
-    is_still = len(set(one.value)) == 1
+    """Other sources of the same device that are sensors."""
     return [
         other
         for other in all_series
         if other is not one
         and other.channel.device == one.channel.device
         and grade_of(other.channel.source, counter=other.is_counter) != "estimate"
-        and (is_still or len(set(other.value)) > 1)
     ]
 
 
@@ -526,7 +536,17 @@ def _verdict(
     highest_uw = max((power for power in powers if power is not None), default=0.0) * 1e6
     beside = [other for other in siblings if other.channel.source in agreement]
     compared = [_against(one, other, agreement[other.channel.source], window_us) for other in beside]
-    contradicted = next((judgement for judgement in compared if judgement.verdict != Verdict.AGREES), None)
+    # A source that never moves may be at fault itself where the two differ, so it accuses nobody that moves.
+    accusers = zip(beside, compared, strict=True)
+    contradicted = next(
+        (
+            judgement
+            for other, judgement in accusers
+            if judgement.verdict != Verdict.AGREES and (is_still or len(set(other.value)) > 1)
+        ),
+        None,
+    )
+    agreed = next((judgement for judgement in compared if judgement.verdict == Verdict.AGREES), None)
     if highest_uw > limits.ceiling_uw:
         judgement = _Judgement(Verdict.DISAGREES, Witness.BOUNDS, Reason.ABOVE_CEILING, bounds)
     elif contradicted is not None:
@@ -535,8 +555,8 @@ def _verdict(
         judgement = _Judgement(wrong, by_load, stands if is_still else Reason.BUSY_WITHOUT_POWER, bounds)
     elif highest_uw < limits.floor_uw:
         judgement = _Judgement(wrong, Witness.BOUNDS, stands if is_still else Reason.BELOW_FLOOR, bounds)
-    elif compared:
-        judgement = compared[0]
+    elif agreed is not None:
+        judgement = agreed
     else:
         judgement = _Judgement(Verdict.AGREES, by_load, Reason.NONE, bounds) if follows else _Judgement(Verdict.NO_WITNESS)
     return judgement

@@ -50,7 +50,7 @@ class NotSent(Exception):
 
 
 @dataclass(slots=True)
-class Outcome:
+class ShipmentOutcome:
     """What became of the lines of a shipment that the server answered."""
 
     shipped: int = 0
@@ -58,7 +58,7 @@ class Outcome:
     refused: list[bytes] = field(default_factory=list)  # records of a host that the token may not write for
     hosts: set[str] = field(default_factory=set)  # those hosts
 
-    def add(self, other: Outcome) -> None:
+    def add(self, other: ShipmentOutcome) -> None:
         """Add the outcome of other lines."""
         self.shipped += other.shipped
         self.rejects += other.rejects
@@ -75,7 +75,7 @@ class IngestClient:
         self.http = HttpClient(server, ca_file, max_bytes=MAX_ANSWER_BYTES)
         self._token_file, self._describe = token_file, describe
 
-    def send(self, lines: list[bytes]) -> Outcome:
+    def send(self, lines: list[bytes]) -> ShipmentOutcome:
         """Post lines, in halves where they are too many for the server to take, or to say what it rejects.
 
         Raises
@@ -88,7 +88,7 @@ class IngestClient:
         response = self._post(lines)
         if response.status == _TOO_LARGE:
             if len(lines) == 1:
-                return Outcome(rejects=[(lines[0], "too large for the server")])
+                return ShipmentOutcome(rejects=[(lines[0], "too large for the server")])
             return self._send_halves(lines)
         if response.status == _UNAUTHORISED:
             raise NotSent(f"the server refuses the token of {self._token_file} (footprint token add HOST gives one)")
@@ -103,7 +103,7 @@ class IngestClient:
             answer.rejected[1] = "the server does not say why"
         return _outcome(lines, answer)
 
-    def _send_halves(self, lines: list[bytes]) -> Outcome:
+    def _send_halves(self, lines: list[bytes]) -> ShipmentOutcome:
         outcome = self.send(lines[: len(lines) // 2])
         outcome.add(self.send(lines[len(lines) // 2 :]))
         return outcome
@@ -173,8 +173,8 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _outcome(lines: list[bytes], answer: _Answer) -> Outcome:
-    outcome = Outcome(answer.accepted, hosts=answer.hosts)
+def _outcome(lines: list[bytes], answer: _Answer) -> ShipmentOutcome:
+    outcome = ShipmentOutcome(answer.accepted, hosts=answer.hosts)
     outcome.refused = [lines[number - 1] for number in answer.refused]
     for number, reason in sorted(answer.rejected.items()):
         if _OTHER_HOST in reason:
@@ -264,7 +264,7 @@ class Shipper:
         self._wait_s = 0.0
         return True
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: ShipmentOutcome) -> None:
         """Store what the server did not take, before its segment is deleted."""
         if outcome.refused:
             self.refused_spool.append([line.decode("utf-8", "replace") for line in outcome.refused])
@@ -293,7 +293,7 @@ class Shipper:
         last = paths[-1]  # what is refused again comes after it
         while paths and paths[0] <= last:
             segment_paths, lines = self.refused_spool.read(self._bytes)
-            outcome = self._client.send(lines) if lines else Outcome()
+            outcome = self._client.send(lines) if lines else ShipmentOutcome()
             if len(outcome.refused) == len(lines) and lines:
                 self._log_refused(outcome.hosts)
                 return  # they stay where they are

@@ -34,7 +34,7 @@ from footprint.core.sensor_judgement import (
     judge_whole,
 )
 from footprint.core.sensor_verdicts import Reason, SensorState, SensorVerdict, Verdict, Witness
-from footprint.core.units import PJ_PER_UJ, US_PER_S
+from footprint.core.units import PJ_PER_UJ, UJ_PER_J, US_PER_S, UW_PER_W
 
 STEP_US = 5 * US_PER_S
 MIN_STEP_US = US_PER_S  # a note at a record replaces one that was just made
@@ -79,7 +79,7 @@ class _ConstantRun:
     high_parts_uw: int = -1
 
 
-class Refusal(NamedTuple):
+class RefusedSource(NamedTuple):
     """Newest sample of a source that has no meter because none of its samples was accepted so far, and since when."""
 
     sample: Sample
@@ -96,7 +96,7 @@ class SensorWitness:
 
     step_us: int = STEP_US
     verdicts: dict[Key, SensorVerdict] = field(default_factory=dict)
-    refusals: dict[Key, Refusal] = field(default_factory=dict)
+    refusals: dict[Key, RefusedSource] = field(default_factory=dict)
     refused_samples: Counter[tuple[str, str, Reason]] = field(default_factory=Counter)
     _steps: deque[_Step] = field(default_factory=deque)
     _channels: dict[Key, Channel] = field(default_factory=dict)
@@ -180,7 +180,7 @@ class SensorWitness:
         self.refused_samples[*key, reason] += 1
         if not has_meter and (key in self.refusals or len(self.refusals) < MAX_REFUSED_SOURCES):
             since_us = self.refusals[key].since_us if key in self.refusals else sample.at_us
-            self.refusals[key] = Refusal(sample, reason, since_us)
+            self.refusals[key] = RefusedSource(sample, reason, since_us)
 
     # Judging
 
@@ -407,6 +407,20 @@ class SensorWitness:
                 yield channel, SensorState.READS, Reason.NONE
         for refusal in list(self.refusals.values()):
             yield refusal.sample.channel, SensorState.DOUBTED, refusal.reason
+
+    def doubt_text(self, key: Key, reason: Reason) -> str:
+        """Why a source is doubted, in one sentence for the log of the agent."""
+        verdict = self.verdicts.get(key)
+        if verdict is None or verdict.verdict not in _BAD:
+            channel = self.refusals[key].sample.channel if key in self.refusals else self._channels.get(key)
+            ceiling = f"it cannot draw more than {channel.ceiling_uw / UW_PER_W:,.0f} W" if channel else "it cannot draw as much"
+            what = "its counter decreased" if reason == Reason.DECREASED else ceiling
+            return f"its samples are not accepted: {what}"
+        counted = "stands still" if verdict.verdict == Verdict.STANDS_STILL else f"shows {verdict.judged_uj / UJ_PER_J:,.0f} J"
+        return (
+            f"{counted} in {verdict.window_us / US_PER_S:.0f} s, where its witness allows between "
+            f"{verdict.low_uj / UJ_PER_J:,.0f} and {verdict.high_uj / UJ_PER_J:,.0f} J ({reason.name.lower().replace('_', ' ')})"
+        )
 
     # Restart
 

@@ -17,6 +17,7 @@ from dash import html
 from dashboards.card_frames import CardFrame, PageParts, figure_frame, head_frame
 from dashboards.components import Row, card, link_menu, message, page_title, table
 from dashboards.parts.filters import filter_bar, period_label
+from dashboards.parts.functional_units import functional_units_card
 from dashboards.parts.headlines import empty_state
 from dashboards.parts.service_cards import avoidable_energy_card, period_table_links, phase_card, step_size_card, svg_chart
 from dashboards.translations import translate
@@ -51,6 +52,7 @@ def content(context: PageContext) -> PageParts:
             frame("alternatives", partial(_alternatives_card, context), "frame_alternatives", 300),
             frame("steps", partial(step_size_card, context), "eff_steps"),
             frame("phases", partial(phase_card, context), "eff_phases"),
+            frame("units", partial(functional_units_card, context), "units_title", 200),
             # This card names use cases.
             *([frame("avoidable", partial(avoidable_energy_card, context), "eff_waste")] if context.role.sees_uses else []),
         ],

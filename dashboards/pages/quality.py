@@ -11,6 +11,7 @@ from dash import html
 from dashboards.card_frames import CardFrame, FrameRow, PageParts, figure_frame, head_frame, strip_frame
 from dashboards.components import DECORATIVE, Row, card, page_title, quality_badge, scrollable, table
 from dashboards.diagnosis_messages import translate_diagnosis
+from dashboards.parts.calibrations import calibrations_card
 from dashboards.parts.day_strip import coverage_card, day_strip
 from dashboards.parts.filters import filter_bar, period_label, period_name
 from dashboards.parts.headlines import empty_state, headline, source_line
@@ -67,6 +68,7 @@ def content(context: PageContext) -> PageParts:
                 ]
             ),
             frame("sensors", lambda _: sensors_card(context), "frame_sensors", height_px=200, kind="wide"),
+            frame("calibrations", lambda _: calibrations_card(context), "sens_calibration", height_px=150, kind="wide"),
             frame("agents", lambda _: silent_agents_card(context), "frame_agents", height_px=150, kind="wide"),
             frame("splits", lambda _: _splits_card(context), "splits_title", kind="wide"),
             frame("logs", lambda _: log_quality_card(context), "log_quality_title", height_px=150, kind="wide"),

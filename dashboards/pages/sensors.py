@@ -12,13 +12,11 @@ from dash import html
 from dashboards import plotly_figures
 from dashboards.card_frames import CardFrame, FrameRow, PageParts, head_frame
 from dashboards.components import card, link_menu, message, page_title, plotly_graph, scrollable, table
+from dashboards.parts.calibrations import host_calibration_card
 from dashboards.translations import translate
-from dashboards.url_state import TABLE_FORMATS, PageContext, table_links
-from footprint.config.certificates import EXPIRED, VALID
+from dashboards.url_state import TABLE_FORMATS, PageContext
 from footprint.i18n.formatting import format_estimate, format_interval, format_local_time, format_number, format_percent
-from footprint.ledger.certificates import certified_config
 from footprint.ledger.selftests import latest_selftests
-from footprint.queries.certificates import certificate_rows
 from footprint.queries.sensors import WALL_DAYS, WallComparison, sensor_hosts, sensor_table, wall_comparison
 
 PATH, TITLE = "/sensors", "nav_sensors"
@@ -38,7 +36,10 @@ def content(context: PageContext) -> PageParts:
             head_frame(translate(language, TITLE), partial(_head, context)),
             frame("verdicts", _verdicts_card, "sens_verdicts", kind="wide"),
             FrameRow(
-                [frame("selftest", _selftest_card, "sens_selftest"), frame("calibration", _calibration_card, "sens_calibration")]
+                [
+                    frame("selftest", _selftest_card, "sens_selftest"),
+                    frame("calibration", host_calibration_card, "sens_calibration"),
+                ]
             ),
             FrameRow([frame("wall", _wall_card, "sens_wall"), frame("residuals", _residuals_card, "sens_residuals")]),
             frame("unread", _unread_card, "sens_unread", height_px=200, kind="wide"),
@@ -184,38 +185,6 @@ def _selftest_card(context: PageContext, host: str) -> Any:
         language,
         data=_data(context, host),
     )
-
-
-def _calibration_card(context: PageContext, host: str) -> Any:
-    language, zone = context.view.language, context.config.timezone
-    assert context.store is not None
-    rows = certificate_rows(certified_config(context.store, context.config).certificates, context.now_us, host)
-    title = translate(language, "sens_calibration")
-    if not rows:
-        command = f"footprint calibrate {host} --meter readings.csv --serial … --expires …"
-        return card(title, "", [html.P(translate(language, "sens_calibration_none")), html.Pre(html.Code(command))], language)
-    states = {row["state"] for row in rows}
-    finding = "sens_certificate_valid" if VALID in states else "sens_certificate_expired" if EXPIRED in states else ""
-    head = ("sens_quantity", "value", "interval", "sens_serial", "sens_expires", "status")
-    body = []
-    for row in rows:
-        estimate = format_estimate(row["value"], row["low"], row["high"], language)
-        state = translate(language, f"sens_state_{row['state'].replace(' ', '_')}")
-        expiry = _instant(row["valid_until"], zone, language)
-        body.append((_quantity(row["quantity"], language), estimate.value, estimate.interval, row["serial"], expiry, state))
-    return card(
-        translate(language, finding) if finding else title,
-        translate(language, "sens_calibration_sub"),
-        scrollable(table([translate(language, name) for name in head], body, title, intervals=(2,)), title),
-        language,
-        data=table_links("calibrations"),
-    )
-
-
-def _quantity(name: str, language: str) -> str:
-    if name == "uplift":
-        return translate(language, "sens_uplift")
-    return translate(language, "sens_gain", device=name.removeprefix("gain "))
 
 
 def _wall_card(context: PageContext, host: str) -> Any:

@@ -19,7 +19,7 @@ from footprint.attribution.energy_intervals import (
     intervals_from_counter,
     intervals_from_power,
 )
-from footprint.attribution.sensor_doubt import EnergySource, merge_sources
+from footprint.attribution.sensor_doubt import JudgedSource, merge_sources
 from footprint.core.device_limits import ceiling_uw
 from footprint.core.units import US_PER_DAY
 from footprint.ledger.ledger_view import LedgerView, StreamInfo
@@ -57,7 +57,7 @@ def device_energies(view: LedgerView, host: str, day: int, since_us: int | None 
     aliases, verdicts = view.aliases(host), read_verdicts(view, host, day, since_us)
     read = [ReadStream(stream, stream_intervals(view, stream, day, since_us), stream_ceiling_uw(stream)) for stream in streams]
     judged_here = judge_ledger(read, day, judged_by_agents=verdicts.keys())
-    sources_of: dict[str, list[EnergySource]] = {}
+    sources_of: dict[str, list[JudgedSource]] = {}
     stream_of: dict[str, StreamInfo] = {}
     for stream, intervals in ((source.stream, source.intervals) for source in read):
         if not len(intervals):
@@ -66,8 +66,9 @@ def device_energies(view: LedgerView, host: str, day: int, since_us: int | None 
         for device, since, until in tenures_of(stream.device, aliases, own_readings=True):
             part = clip_to_windows(intervals, np.array([since], dtype=np.int64), np.array([until], dtype=np.int64))
             if len(part):
-                judged = verdicts_on(stream, verdicts.get(stream.device, {})) or judged_here.get(stream.id)
-                sources_of.setdefault(device, []).append(EnergySource(rank, part, judged))
+                judged = verdicts_on(stream, verdicts.get(stream.device, {}))
+                judged = judged_here.get(stream.id) if judged is None else judged.completed_by(judged_here.get(stream.id))
+                sources_of.setdefault(device, []).append(JudgedSource(rank, part, judged))
                 stream_of.setdefault(device, stream)
     edges_us = day * US_PER_DAY if since_us is None else since_us, (day + 1) * US_PER_DAY
     return [

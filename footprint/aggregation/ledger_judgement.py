@@ -137,15 +137,20 @@ _Verdicts = dict[int, list[SensorVerdict]]  # by stream id
 
 
 def judge_ledger(streams: Sequence[ReadStream], day: int, judged_by_agents: Collection[str] = ()) -> dict[int, VerdictWindows]:
-    """Verdicts by stream id on the sources of one host on a UTC day, but for devices that agents judged."""
+    """Verdicts by stream id on the sources of one host on a UTC day.
+
+    Of devices that agents judged, only several sources that cover the same time are compared: an agent decides in minutes, and
+    may find no witness where the whole day shows one.
+    """
     by_device: dict[str, list[ReadStream]] = defaultdict(list)
     for read in streams:
         if read.stream.grade in _JUDGED_GRADES and len(read.intervals):
             by_device[read.stream.device].append(read)
     verdicts: _Verdicts = defaultdict(list)
     for device, sources in by_device.items():
-        if device not in judged_by_agents:
-            _judge_device(sources, day, verdicts)
+        is_judged = device in judged_by_agents
+        if not is_judged or len(sources) > 1:
+            _judge_device(sources, day, verdicts, alone=not is_judged)
     walls = [sources for sources in by_device.values() if sources[0].stream.component == "host"]
     parts = [sources for sources in by_device.values() if sources[0].stream.component != "host"]
     if len(walls) == 1 and parts and walls[0][0].stream.device not in judged_by_agents:
@@ -156,7 +161,8 @@ def judge_ledger(streams: Sequence[ReadStream], day: int, judged_by_agents: Coll
     }
 
 
-def _judge_device(sources: Sequence[ReadStream], day: int, verdicts: _Verdicts) -> None:
+def _judge_device(sources: Sequence[ReadStream], day: int, verdicts: _Verdicts, *, alone: bool) -> None:
+    """Judge the sources of a device, single ones only if ``alone``."""
     step_us = _step_us(sources)
     steps = [_Steps.of(source, day, step_us) for source in sources]
     is_read = np.any([source.is_covered for source in steps], axis=0)
@@ -165,6 +171,8 @@ def _judge_device(sources: Sequence[ReadStream], day: int, verdicts: _Verdicts) 
         state += (2 << number) * source.stands
     for first, last in zip(*(edge.tolist() for edge in _runs(state)), strict=True):
         for window in _windows(steps, first, last, step_us) if is_read[first] else ():
+            if len(window.present) < 2 and not alone:
+                continue
             for source, outcome in _outcomes(window, step_us):
                 _add(verdicts, source, window, day, outcome, is_read)
 

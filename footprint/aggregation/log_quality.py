@@ -1,4 +1,4 @@
-"""Quality of the log of a service on a day: requests in quarantine, without work, attempts, and functional units.
+"""Quality of the log of a service on a day: requests in quarantine, without work, and attempts.
 
 It is stored with the statistics of the day, so that pages and `footprint log-quality` read no request.
 """
@@ -16,7 +16,7 @@ from footprint.core.request_checks import WITHOUT_WORK
 from footprint.ledger.ledger_view import DOUBTS, LedgerView, RequestColumns
 
 
-def log_quality_of_day(view: LedgerView, service: str, day: int, requests: RequestColumns, counted: NDArray[np.bool_]) -> str:
+def log_quality_of_day(view: LedgerView, requests: RequestColumns, counted: NDArray[np.bool_]) -> str:
     """What is odd in the requests of a service that count on a day, as JSON; ``counted`` (n,) says which do.
 
     By reason, status or ``attempt``: number of records, and of requests.
@@ -39,6 +39,5 @@ def log_quality_of_day(view: LedgerView, service: str, day: int, requests: Reque
     content = {
         "requests": int(requests.requests[requests.superseded == 0].sum()),
         "findings": {name: [records[name], of_requests[name]] for name in sorted(records)},
-        "units": view.units(service, day),
     }
     return json.dumps(content, ensure_ascii=False, sort_keys=True)

@@ -64,6 +64,6 @@ def count_service_day(
     columns = {"service": [service] * len(key), "use_case": use_cases, "model": models, "charter": charters}
     amounts = dict(zip(COUNT_COLUMNS, counts.T, strict=True))
     on_day = (at >= start_us) & (at < end_us)
-    quality = log_quality_of_day(view, service, day, requests, on_day)
+    quality = log_quality_of_day(view, requests, on_day)
     tables = build_shard_tables({"counts": {"start_s": slots_us // US_PER_S, **columns, **amounts}})
     return tables, quality

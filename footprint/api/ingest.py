@@ -138,8 +138,9 @@ def _answer(result: IngestResult) -> JSONResponse:
         "rejected": [{"line": reject.line, "reason": f"{reject.column}: {reject.reason}"} for reject in result.rejects],
         "rejected_count": len(result.rejects),
         "rejected_by_reason": dict(result.rejects.by_reason),
-        "mended": dict(result.mended),
     }
+    if result.mended:
+        document["mended"] = dict(result.mended)
     if not result.refused_lines:
         return JSONResponse(document)
     hosts = sorted(result.refused_lines)

@@ -25,6 +25,7 @@ from footprint.queries import (
     declared_facts,
     energy_balance,
     factor_diff,
+    functional_units,
     raw_readings,
     refused_records,
     sensor_quality,
@@ -119,6 +120,10 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
     def log_quality(query: Query, _: str) -> Table:
         return list(log_quality_query.COLUMNS), log_quality_query.log_quality(store, query.from_us, query.to_us)
 
+    def units(query: Query, _: str) -> Table:
+        rows = functional_units.functional_units(store, config, query.from_us, query.to_us, clock())
+        return list(functional_units.COLUMNS), rows
+
     tables_by_name: dict[str, Callable[[Query, str], Table]] = {
         "methods": methods,
         "facts": facts,
@@ -132,6 +137,7 @@ def router(config: Config, store: Store, clock: Callable[[], int]) -> APIRouter:
         "sensors": sensors,
         "refused": refused,
         "log-quality": log_quality,
+        "units": units,
     }
 
     @routes.get("/api/v1/tables/objectives", summary="Status of each budget and target in a period, by default the current one")

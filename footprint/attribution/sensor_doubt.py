@@ -91,6 +91,22 @@ class VerdictWindows:
         windows = cls(start, end, codes, judged, low, high, excess, is_bounded, is_impossible)
         return windows[end > start]
 
+    def completed_by(self, other: VerdictWindows | None) -> VerdictWindows:
+        """These windows, with those of ``other`` where these have no witness and nothing in suspense, or say nothing."""
+        if other is None or not len(other) or not len(self):
+            return self if other is None or len(self) else other
+        edges = np.unique(np.concatenate([self.start_us, self.end_us, other.start_us, other.end_us]))
+        middle = (edges[:-1] + edges[1:]) // 2
+        own, others = self.at(middle), other.at(middle)
+        says_nothing = (own < 0) | ((self.verdict[own] == Verdict.NO_WITNESS) & (self.excess_uw[own] == 0))
+        from_other = says_nothing & (others >= 0)
+        columns = [
+            np.where(from_other, getattr(other, name)[others], getattr(self, name)[own])
+            for name in VerdictWindows.__slots__
+            if name not in ("start_us", "end_us")
+        ]
+        return VerdictWindows(edges[:-1], edges[1:], *columns)[from_other | (own >= 0)]
+
     def at(self, instant_us: Ints) -> Ints:
         """Window that holds each instant, -1 for none."""
         if not len(self):
@@ -117,7 +133,7 @@ def _with_windows(verdicts: Sequence[SensorVerdict]) -> list[SensorVerdict]:
 
 
 @dataclass(frozen=True, slots=True)
-class EnergySource:
+class JudgedSource:
     """Energy intervals of one source of a device, its rank (the lowest counts), and the verdicts on it."""
 
     rank: int
@@ -125,7 +141,7 @@ class EnergySource:
     verdicts: VerdictWindows | None = None
 
 
-def merge_sources(sources: Iterable[EnergySource], edges_us: tuple[int, int], ceiling_uw: int) -> EnergyIntervals:
+def merge_sources(sources: Iterable[JudgedSource], edges_us: tuple[int, int], ceiling_uw: int) -> EnergyIntervals:
     """Intervals of a device from its sources: one source counts at a time, the best that is believed.
 
     Parameters
@@ -161,7 +177,7 @@ def merge_sources(sources: Iterable[EnergySource], edges_us: tuple[int, int], ce
     return merged
 
 
-def _edges(sources: Sequence[EnergySource], judged: Sequence[EnergySource], edges_us: tuple[int, int]) -> Ints:
+def _edges(sources: Sequence[JudgedSource], judged: Sequence[JudgedSource], edges_us: tuple[int, int]) -> Ints:
     """Instants at which intervals are cut: those of bad windows, the edges of the stretch, and the ends of all readings."""
     bad = [source.verdicts[source.verdicts.is_bad] for source in judged if source.verdicts is not None]
     ends = [(source.intervals.start_us[:1], source.intervals.end_us[-1:]) for source in sources]
@@ -171,14 +187,14 @@ def _edges(sources: Sequence[EnergySource], judged: Sequence[EnergySource], edge
     return np.unique(np.concatenate([inside, [outer.min(), outer.max()]]))
 
 
-def _label(source: EnergySource) -> EnergyIntervals:
+def _label(source: JudgedSource) -> EnergyIntervals:
     """Intervals of a source with what its witness says; as they are where none spoke."""
     if source.verdicts is None or not (source.verdicts.verdict == Verdict.AGREES).any():
         return source.intervals
     return replace(source.intervals, doubt=replace(Doubt.none(len(source.intervals)), witness=_witness(source)))
 
 
-def _witness(source: EnergySource) -> NDArray[np.int8]:
+def _witness(source: JudgedSource) -> NDArray[np.int8]:
     """What the witness of a source says of each of its intervals."""
     intervals, windows = source.intervals, source.verdicts
     if windows is None:
@@ -189,7 +205,7 @@ def _witness(source: EnergySource) -> NDArray[np.int8]:
 
 
 def _weigh(
-    source: EnergySource, others: Sequence[EnergySource], edges: Ints, ceiling_uw: int
+    source: JudgedSource, others: Sequence[JudgedSource], edges: Ints, ceiling_uw: int
 ) -> tuple[EnergyIntervals, EnergyIntervals]:
     """Intervals of a source that count first, and those that count only where no other source covers the time."""
     intervals = source.intervals
@@ -213,7 +229,7 @@ def _weigh(
     return weighed[~is_last], weighed[is_last]
 
 
-def _codes(source: EnergySource, instants_us: Ints) -> NDArray[np.int8]:
+def _codes(source: JudgedSource, instants_us: Ints) -> NDArray[np.int8]:
     """Verdict on a source at instants; ``NO_WITNESS`` where none was given."""
     if source.verdicts is None:
         return np.full(len(instants_us), Verdict.NO_WITNESS, dtype=np.int8)
@@ -222,7 +238,7 @@ def _codes(source: EnergySource, instants_us: Ints) -> NDArray[np.int8]:
 
 
 def _contested(
-    intervals: EnergyIntervals, others: Sequence[EnergySource], edges: Ints, window: Ints, witness: NDArray[np.int8]
+    intervals: EnergyIntervals, others: Sequence[JudgedSource], edges: Ints, window: Ints, witness: NDArray[np.int8]
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """By how much intervals may be too high and too low, because another source contradicts and nothing else decides."""
     size = len(edges) - 1
@@ -250,7 +266,7 @@ def _contested(
 
 
 def _bounded(
-    source: EnergySource,
+    source: JudgedSource,
     intervals: EnergyIntervals,
     middle: Ints,
     window: Ints,

@@ -105,6 +105,7 @@ def estimate_lag_s(meter: EnergyIntervals, sensors: Sequence[EnergyIntervals], e
     lags = np.arange(-MAX_LAG_S, MAX_LAG_S + 1e-9, max(step_s / 4, 0.5))
     scores = np.array([_correlation(mean_powers(meter, edges_us, round(lag * US_PER_S)), reference) for lag in lags])
     if np.isnan(scores).all():
+        _refuse_even_power(mean_powers(meter, edges_us), reference)
         raise CannotCalibrate(
             "meter and sensors share no time; give readings of the same hours (--from, --to, and check the zone of the times)"
         )
@@ -121,6 +122,18 @@ def estimate_lag_s(meter: EnergyIntervals, sensors: Sequence[EnergyIntervals], e
             "times, and read again"
         )
     return float(lags[best]) + _vertex(scores[best - 1 : best + 2]) * float(lags[1] - lags[0]), float(scores[best])
+
+
+def _refuse_even_power(meter_w: Floats, sensors_w: Floats) -> None:
+    """Refuse series that share time, and of which one does not change at all."""
+    both = ~(np.isnan(meter_w) | np.isnan(sensors_w))
+    if both.sum() < MIN_WINDOWS:
+        return
+    name = "meter" if meter_w[both].std() == 0 else "sum of the sensors"
+    raise CannotCalibrate(
+        f"the power of the {name} does not change at all while both read; put steps of load on the host, and look "
+        "whether it moves"
+    )
 
 
 def check_follows(wall_w: Floats, parts_w: Floats) -> None:

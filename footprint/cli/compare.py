@@ -36,18 +36,17 @@ class Kind(StrEnum):
     use_case = "use_case"
 
 
-class Per(StrEnum):
-    """Functional unit of a comparison."""
-
-    request = "request"
-    tokens = "1000-output-tokens"
+PER_REQUEST = "request"
 
 
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="Base: a model, a period FROM/TO, or the .json of a benchmark.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Compared with A.")],
     by: Annotated[Kind | None, typer.Option(help="What A and B are (default: inferred).")] = None,
-    per: Annotated[Per, typer.Option(help="What the energy is divided by.")] = Per.request,
+    per: Annotated[
+        str,
+        typer.Option(metavar="UNIT", help="What the energy is divided by: request, 1000-output-tokens, or a unit such as pages."),
+    ] = PER_REQUEST,
     anyway: Annotated[bool, typer.Option("--anyway", help="Compare also where machines, method or token mix differ.")] = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, help="Exit with 6 where B surely uses more than this many times A.")
@@ -68,7 +67,7 @@ def compare(
     if all(Path(name).suffix == ".json" and Path(name).is_file() for name in (a, b)):
         from footprint.cli import bench_model
 
-        if by or from_ or to or where or per is not Per.request:
+        if by or from_ or to or where or per != PER_REQUEST:
             raise UsageError("--by, --per, --from, --to and --where apply to production, not to benchmark results")
         return bench_model.compare(
             Path(a),

@@ -294,3 +294,27 @@ def hosted(
         say('no requests of a service that is declared modelled_as = "provider/model"')
         return Exit.NO_DATA
     return Exit.OK
+
+
+def units(
+    from_: FromOption = None,
+    to: ToOption = None,
+    config: ConfigOption = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+) -> int:
+    """Functional units of requests, and energy per unit.
+
+    By service and model: images, pages, seconds of audio, embeddings, reranked pairs, videos. Energy per unit is empty where
+    requests of other units, or of none, share the energy.
+    """
+    from footprint.queries.functional_units import COLUMNS, functional_units
+
+    facts, store = opened(config)
+    bounds = bounds_of(facts, from_, to)
+    rows = functional_units(store, facts, bounds[0], bounds[1], now_us())
+    emit(list(COLUMNS), rows, form, output)
+    if not rows:
+        say("no request of the period has units (the columns `units` and `unit`)")
+        return Exit.NO_DATA
+    return Exit.OK

@@ -12,12 +12,13 @@ steps around their common ratio is measured, and a difference counts only beyond
 error over n steps (near the 0.9999 quantile of Student's distribution for few steps). A scaled sensor has no scatter, or
 one that averages out; where it decides nothing, the window grows.
 
-Physics alone refutes, and never confirms: a processor, a memory or a whole server that counts nothing, a mean power above
+Physics alone refutes, and never confirms: a device that answers and counts nothing, a mean power above
 the ceiling of the model, one below half its floor, a busy board that draws next to nothing, a power that is one and the
 same value while the load moves. A sensor that nothing refutes and no second sensor confirms has no witness.
 
-Two sources that contradict each other while nothing tells which is right are both doubted, and the range that both allow
-holds the truth as long as one of them does.
+Where a counter and a power contradict each other while nothing tells which is right, the counter is doubted and the power
+has no witness: every reported contradiction but those of physics and load was the counter's. Two sources of one kind are
+both doubted. The range that both allow holds the truth as long as one of them does.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ MIN_STEPS = 5
 RELATIVE_TOLERANCE = 0.10
 ROUNDING_UW = UW_PER_W // 2  # AMD and service processors give whole watts
 LAG_US = US_PER_S  # NVIDIA's averaged power is the mean of the last second
-SCATTER_ERRORS = 3  # of the range that a witness allows
+SCATTER_ERRORS = 4  # of the range that a witness allows
 LAST_ERRORS = 2.5  # beside the relative tolerance, which honest scatter over five minutes stays within
 MAX_TOLERANCE = 0.25  # of the larger energy: a tolerance above it decides nothing
 MIN_CONSTANT_US = 60 * US_PER_S
@@ -54,7 +55,6 @@ WHOLE_TOLERANCE = 0.10
 # What a server draws beside its measured parts: fans, supplies, disks, network, parts without a sensor.
 UNMEASURED_FACTOR, UNMEASURED_UW = 3, 3_000 * UW_PER_W
 MIN_PARTS_MOVE_UW = 50 * UW_PER_W  # above the rounding of service processors
-_ALWAYS_ON = ("cpu", "dram", "host")  # a host that runs the agent powers these
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def judge_device(
     window_us = sum(steps_us)
     if not sources or window_us < min_window_us(sources) or len(steps_us) < MIN_STEPS:
         return None
-    faults = {source.source: _fault(source, sources, window_us, load) for source in sources}
+    faults = {source.source: _fault(source, sources, steps_us, load) for source in sources}
     sound = [source for source in sources if faults[source.source] is None]
     relations: dict[tuple[str, str], bool | None] = {}
     for first, second in combinations(sound, 2):
@@ -166,6 +166,9 @@ def judge_device(
             )
         elif rivals:
             witness = _witness(source, rivals)
+            if not confirmed and not source.is_counter and all(rival.is_counter for rival in rivals):
+                outcomes[source.source] = Outcome(Verdict.NO_WITNESS, reason=Reason.COUNTER_AGAINST_POWER)
+                continue
             reason = Reason.COUNTER_AGAINST_POWER if witness == Witness.OWN_POWER else Reason.SOURCES_DIFFER
             pool = rivals if confirmed else [source, *rivals]
             outcomes[source.source] = _outcome((Verdict.DISAGREES, witness, reason), source, pool, steps_us)
@@ -218,20 +221,23 @@ _Finding = tuple[Verdict, Witness, Reason]
 
 def _outcome(finding: _Finding, source: SourceSteps, pool: Sequence[SourceSteps], steps_us: Sequence[int]) -> Outcome:
     scatter_uj = max((_scatter_uj(source, other) for other in pool if other is not source), default=0.0)
-    margin = margin_uj(pool, steps_us) + round(SCATTER_ERRORS * scatter_uj if finding[0] != Verdict.STANDS_STILL else 0)
+    margin = margin_uj((source, *pool), steps_us) + round(
+        SCATTER_ERRORS * scatter_uj if finding[0] != Verdict.STANDS_STILL else 0
+    )
     low_uj, high_uj = allowed_range(source, pool, sum(steps_us), margin)
     return Outcome(*finding, low_uj, high_uj, tuple(other.source for other in pool), margin)
 
 
-def _fault(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load) -> _Finding | None:
+def _fault(source: SourceSteps, sources: Sequence[SourceSteps], steps_us: Sequence[int], load: Load) -> _Finding | None:
     """What refutes a source by itself: verdict, witness and reason."""
+    window_us = sum(steps_us)
     mean_uw = source.energy_uj * PJ_PER_UJ // window_us
     floor = floor_uw(source.component, source.model, source.source)
     standing = Reason.COUNTER_STANDS if source.is_counter else Reason.POWER_STANDS
     if not source.resets and mean_uw == 0:
-        witness = _witness_of_zero(source, sources, window_us, load, floor)
+        witness = _witness_of_zero(source, sources, window_us, load)
         return None if witness is None else (Verdict.STANDS_STILL, witness, standing)
-    if (witness := _witness_of_constant(source, sources, window_us)) is not None:
+    if (witness := _witness_of_constant(source, sources, steps_us)) is not None:
         return Verdict.STANDS_STILL, witness, standing
     if source.resets >= MIN_RESETS or (source.ceiling_uw and mean_uw > source.ceiling_uw):
         return Verdict.DISAGREES, Witness.BOUNDS, Reason.ABOVE_CEILING
@@ -242,27 +248,30 @@ def _fault(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, 
     return None
 
 
-def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int) -> Witness | None:
+def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], steps_us: Sequence[int]) -> Witness | None:
     """Evidence that a power changed while a source of it showed one and the same value; None without any."""
     if source.is_counter or source.constant_us < max(MIN_CONSTANT_US, 4 * source.period_us):
         return None
+    if any(agree(source, other, steps_us) for other in sources if other is not source):
+        return None  # a board at rest
     if source.load_range >= LOAD_MOVE:
         return Witness.UTILISATION
-    return Witness.OWN_POWER if any(_moves(other, window_us) for other in sources if other.is_counter) else None
+    return Witness.OWN_POWER if any(_moves(other, sum(steps_us)) for other in sources if other.is_counter) else None
 
 
-def _witness_of_zero(
-    source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load, floor: int
-) -> Witness | None:
-    """Evidence that a device drew energy while a source of it counted none; None if it may have been off."""
+def _witness_of_zero(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load) -> Witness | None:
+    """Evidence that a device drew energy while a source of it counted none; None without any.
+
+    To read a sensor wakes its device, or fails: one that answers is powered. Only counters of whole servers may be so coarse
+    that they stand for minutes.
+    """
     if any(other.energy_uj * PJ_PER_UJ > 2 * ROUNDING_UW * window_us for other in sources if other is not source):
         return Witness.OWN_POWER
     if load.device_share is not None and load.device_share > IDLE:
         return Witness.UTILISATION
-    if source.component in _ALWAYS_ON:
-        is_loaded = source.component == "cpu" and load.host_share is not None and load.host_share > IDLE
-        return Witness.HOST_LOAD if is_loaded else Witness.BOUNDS
-    return Witness.BOUNDS if floor else None
+    if source.component == "cpu" and load.host_share is not None and load.host_share > IDLE:
+        return Witness.HOST_LOAD
+    return None if source.component == "host" and source.is_counter else Witness.BOUNDS
 
 
 def _moves(source: SourceSteps, window_us: int) -> bool:

@@ -40,7 +40,7 @@ class Status(StrEnum):
     SECONDARY = "secondary"
 
 
-class Reason(StrEnum):
+class SuppressionReason(StrEnum):
     """Reason for the status of a cell."""
 
     SAFE = "safe"
@@ -130,7 +130,7 @@ class SuppressionRules:
             raise BadSuppressionRules(f"protection is {self.protection:g}: it is a fraction of the amount, above 0 and at most 1")
 
 
-def primary_reason(cell: Cell, rules: SuppressionRules) -> Reason:
+def primary_reason(cell: Cell, rules: SuppressionRules) -> SuppressionReason:
     """Reason that the rules give for one cell by itself.
 
     Parameters
@@ -142,8 +142,8 @@ def primary_reason(cell: Cell, rules: SuppressionRules) -> Reason:
 
     Returns
     -------
-    Reason
-        The first reason that holds; ``Reason.SAFE`` if none does.
+    SuppressionReason
+        The first reason that holds; ``SuppressionReason.SAFE`` if none does.
 
     Examples
     --------
@@ -152,15 +152,17 @@ def primary_reason(cell: Cell, rules: SuppressionRules) -> Reason:
     """
     enough_teams = rules.min_teams is None or (cell.teams is not None and cell.teams >= rules.min_teams)
     tests = (
-        (Reason.TOTAL, not cell.service and not cell.use_case),
-        (Reason.NO_USERS_BY_NATURE, cell.by_nature),
-        (Reason.NOBODY, not cell.users and (cell.amounts.get("requests") == 0 or not any(cell.amounts.values()))),
-        (Reason.UNKNOWN_USERS, cell.users is None),
-        (Reason.FEW_USERS, (cell.users or 0) < rules.min_users),
-        (Reason.FEW_TEAMS, not enough_teams),
-        (Reason.DOMINATED, (cell.max_share or 0.0) > rules.dominance),
+        (SuppressionReason.TOTAL, not cell.service and not cell.use_case),
+        (SuppressionReason.NO_USERS_BY_NATURE, cell.by_nature),
+        (SuppressionReason.NOBODY, not cell.users and (cell.amounts.get("requests") == 0 or not any(cell.amounts.values()))),
+        (SuppressionReason.UNKNOWN_USERS, cell.users is None),
+        (SuppressionReason.FEW_USERS, (cell.users or 0) < rules.min_users),
+        (SuppressionReason.FEW_TEAMS, not enough_teams),
+        (SuppressionReason.DOMINATED, (cell.max_share or 0.0) > rules.dominance),
     )
-    return next((reason for reason, holds in tests if holds), Reason.SAFE)
+    return next((reason for reason, holds in tests if holds), SuppressionReason.SAFE)
 
 
-HIDING_REASONS = frozenset({Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED})
+HIDING_REASONS = frozenset(
+    {SuppressionReason.UNKNOWN_USERS, SuppressionReason.FEW_USERS, SuppressionReason.FEW_TEAMS, SuppressionReason.DOMINATED}
+)

@@ -17,7 +17,15 @@ import numpy as np
 
 from footprint.disclosure.hypercube import Hypercube, SuppressionProblem, cheapest_hypercube
 from footprint.disclosure.optimal_suppression import BOTH, DOWN, UP, cells_of_cheapest_move
-from footprint.disclosure.primary_suppression import HIDING_REASONS, Cell, Key, Reason, Status, SuppressionRules, primary_reason
+from footprint.disclosure.primary_suppression import (
+    HIDING_REASONS,
+    Cell,
+    Key,
+    Status,
+    SuppressionReason,
+    SuppressionRules,
+    primary_reason,
+)
 from footprint.disclosure.table import Bools, CellCube, Index, additivity_constraints, build_cube
 
 COST_MEASURES = ("energy_kwh", "requests")  # the loss is counted in the first of these that the cells have
@@ -34,7 +42,7 @@ class Protection:
     """
 
     statuses: Mapping[Key, Status]
-    reasons: Mapping[Key, Reason]
+    reasons: Mapping[Key, SuppressionReason]
     exposed: frozenset[Key] = frozenset()
 
     def status(self, period: str, service: str = "", use_case: str = "") -> Status:
@@ -96,13 +104,15 @@ def protect(
         return Protection({}, {})
     cube = build_cube(listed)
     reasons = {cell.key: primary_reason(cell, rules) for cell in listed}
-    safe = {key for key, reason in reasons.items() if reason is Reason.SAFE}
+    safe = {key for key, reason in reasons.items() if reason is SuppressionReason.SAFE}
     published = set(published_before)
     for key in set(hidden_before) - published:
-        if reasons.get(key) in (Reason.SAFE, Reason.NO_USERS_BY_NATURE):
-            reasons[key] = Reason.KEPT
-    hidden = cube.mask([key for key, reason in reasons.items() if reason in HIDING_REASONS or reason is Reason.KEPT])
-    fixed = cube.mask([k for k, reason in reasons.items() if reason in (Reason.TOTAL, Reason.NOBODY) or k in published])
+        if reasons.get(key) in (SuppressionReason.SAFE, SuppressionReason.NO_USERS_BY_NATURE):
+            reasons[key] = SuppressionReason.KEPT
+    hidden = cube.mask([key for key, reason in reasons.items() if reason in HIDING_REASONS or reason is SuppressionReason.KEPT])
+    fixed = cube.mask(
+        [k for k, reason in reasons.items() if reason in (SuppressionReason.TOTAL, SuppressionReason.NOBODY) or k in published]
+    )
     problem = _suppression_problem(cube, rules, hidden, fixed)
     exposed = _protect_hidden(problem, cube.mask(safe), fixed)
     return _result(problem, reasons, exposed | (published & {k for k, r in reasons.items() if r in HIDING_REASONS}))
@@ -229,7 +239,7 @@ def _protect_sums(problem: SuppressionProblem, safe: Bools) -> bool:
     return int(problem.hidden.sum()) > before
 
 
-def _result(problem: SuppressionProblem, reasons: dict[Key, Reason], exposed: set[Key]) -> Protection:
+def _result(problem: SuppressionProblem, reasons: dict[Key, SuppressionReason], exposed: set[Key]) -> Protection:
     """Statuses and reasons of the given cells, in the order of their keys."""
     statuses, final_reasons = {}, {}
     indices = problem.cube.indices(reasons)
@@ -239,7 +249,7 @@ def _result(problem: SuppressionProblem, reasons: dict[Key, Reason], exposed: se
             status = Status.PRIMARY
         elif problem.hidden[indices[key]]:
             status = Status.SECONDARY
-            reason = reason if reason is Reason.KEPT else Reason.COMPLEMENT
+            reason = reason if reason is SuppressionReason.KEPT else SuppressionReason.COMPLEMENT
         else:
             status = Status.PUBLIC
         statuses[key], final_reasons[key] = status, reason

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from footprint.calendar.periods import parse_period
 from footprint.config import Config
-from footprint.disclosure.primary_suppression import Reason
+from footprint.disclosure.primary_suppression import SuppressionReason
 from footprint.editions.edition_data import RESERVED_NAMES, EditionData, SuppressionSummary, Where
 from footprint.editions.protected_cells import ProtectedCells, protect_period
 from footprint.editions.release_context import ReleaseContext
@@ -76,7 +76,7 @@ def suppress_cells(
     current = cells_by_period[str(data.period)]
     counts = current.counts([str(data.period)])
     exposed = sorted(key for key in current.protection.exposed if key[0] == str(data.period))
-    without_user_counts = [key for key in exposed if current.protection.reasons.get(key) is Reason.UNKNOWN_USERS]
+    without_user_counts = [key for key in exposed if current.protection.reasons.get(key) is SuppressionReason.UNKNOWN_USERS]
     suppression = SuppressionSummary(
         current.rules.min_users,
         current.rules.dominance,

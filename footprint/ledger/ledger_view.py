@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Select, func, select, text
 
 from footprint.attribution.array_types import Ints
 from footprint.attribution.energy_intervals import Samples, gap_limit_us
-from footprint.core.limits import LAST_INSTANT_US, MAX_AHEAD_US
+from footprint.core.limits import LAST_INSTANT_US, MAX_AHEAD_US, MAX_WINDOW_US
 from footprint.core.request_checks import (
     QUARANTINED,
     TOO_FAST,
@@ -456,29 +456,44 @@ class LedgerView:
         requests = RequestColumns(*(np.ascontiguousarray(columns[:, index]) for index in range(width)))
         return _judged(replace(requests, superseded=superseded), start_us)
 
-    def units(self, service: str, day: int) -> list[list[Any]]:
-        """Use case, model, unit and amount of the functional units of the requests of a service that end on a UTC day."""
+    def units(self, start_us: int, end_us: int) -> list[tuple[str, str, str, str, float, int]]:
+        """Service, use case, model, unit, amount and requests of the functional units of requests that end in (start, end]."""
         target = table(schema.RequestRow)
         ends_us = func.coalesce(target.c.end_us, target.c.start_us)
-        names = (target.c.use_case_id, target.c.model_id, target.c.unit_id)
-        states = self._service_range(service, day, day).states
-        if day not in states:
-            return []
-        query = (
-            select(*names, func.sum(target.c.units))
-            .where(
-                target.c.service_id == self._service_id(service),
-                target.c.start_us >= min(states[day][0], day * US_PER_DAY),
-                target.c.start_us < (day + 1) * US_PER_DAY,
-                ends_us > day * US_PER_DAY,
-                ends_us <= (day + 1) * US_PER_DAY,
-                target.c.units.is_not(None),
+        names = (target.c.service_id, target.c.use_case_id, target.c.model_id, target.c.unit_id)
+        sums: dict[tuple[str, str, str, str], list[float]] = {}
+        for service in sorted(self.service_days()):
+            query = (
+                select(*names, func.sum(target.c.units), func.sum(target.c.requests))
+                .where(
+                    target.c.service_id == self._service_id(service),
+                    target.c.start_us >= start_us - MAX_WINDOW_US,
+                    target.c.start_us <= end_us,
+                    ends_us > start_us,
+                    ends_us <= end_us,
+                    target.c.units.is_not(None),
+                )
+                .group_by(*names)
             )
-            .group_by(*names)
-        )
-        rows = self.connection.execute(query).all()
-        texts = self.store.texts(self.connection, {number for row in rows for number in row[:3]})
-        return sorted([*(texts[number] for number in row[:3]), float(row[3])] for row in rows)
+            rows = self.connection.execute(query).all()
+            texts = self.store.texts(self.connection, {number for row in rows for number in row[:4]})
+            named = [(*(texts[number] for number in row[:4]), float(row[4]), int(row[5])) for row in rows]
+            for *key, amount, requests in [*named, *self._archived_units(service, start_us, end_us)]:
+                total = sums.setdefault(tuple(key), [0.0, 0])  # type: ignore[arg-type]
+                total[0], total[1] = total[0] + amount, total[1] + requests
+        return [(*key, total[0], int(total[1])) for key, total in sorted(sums.items())]
+
+    def _archived_units(self, service: str, start_us: int, end_us: int) -> list[tuple[Any, ...]]:
+        """As ``units``, one row a request, of the days whose requests left SQL."""
+        days = self.archive.days(f"service {service}")
+        named: list[tuple[Any, ...]] = []
+        for day in sorted(day for day in days if (start_us - MAX_WINDOW_US) // US_PER_DAY <= day <= end_us // US_PER_DAY):
+            sealed = self.archive.table(f"service {service}", day)
+            for row in sealed.to_pylist() if sealed is not None else ():
+                ends_us = row["start_us"] if row["end_us"] is None else row["end_us"]
+                if row["units"] is not None and start_us < ends_us <= end_us:
+                    named.append((service, row["use_case"], row["model"], row["unit"], row["units"], row["requests"]))
+        return named
 
     def _requests_since(self, service_id: int, from_us: int, start_us: int, end_us: int, *, keyed: bool) -> list[tuple[Any, ...]]:
         """Requests in SQL that may be in flight during [start, end), of those that start at ``from_us`` [µs] or later, in order.

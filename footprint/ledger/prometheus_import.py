@@ -139,7 +139,7 @@ def import_prometheus(
     """
     remarks = Remarks() if remarks is None else remarks
     send = fetch or http_fetcher(url)
-    names = metric_names(send, from_us, to_us, exporter, remarks)
+    names = [name for name in metric_names(send, from_us, to_us, exporter, remarks) if _is_of_devices(name)]
     streams = StreamIds(store)
     check_overlap(_exporters_by_host(send, names, from_us, to_us, exporter, host_label))
     corrections: dict[tuple[str, str, str, str], CounterCorrection] = {}
@@ -193,6 +193,11 @@ def metric_names(send: Fetch, from_us: int, to_us: int, exporter: str, remarks: 
         _remark_on_names(names, exporter, remarks)
     known = ((name, metrics_named(plain_name(name))) for name in names)
     return [name for name, rows in known if any(row.is_read and (not exporter or row.exporter == exporter) for row in rows)]
+
+
+def _is_of_devices(name: str) -> bool:
+    """Whether a metric shows devices or inference servers, and not what a gateway was asked (``prometheus_request_import``)."""
+    return any(row.is_read and not row.quantity.startswith("asked_") for row in metrics_named(plain_name(name)))
 
 
 def _remark_on_names(names: list[str], exporter: str, remarks: Remarks) -> None:

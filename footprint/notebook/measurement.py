@@ -286,8 +286,8 @@ def _agent(spool: Path, folder: Path, samples_a_second: int) -> subprocess.Popen
 def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -> list[dict[str, Any]]:
     """Energy of each device between two instants, with the total last; counters are interpolated between readings.
 
-    Of several sources of a device the best counts; the others are its witnesses. Only the first epoch counts; a device that
-    was reset meanwhile has no row. ``host`` meters have rows, but are not in the
+    Of several sources of a device the best that moves counts; the others are its witnesses. Only the first
+    epoch counts; a device that was reset meanwhile has no row. ``host`` meters have rows, but are not in the
     total if there are others. Intervals are those of the sensors (assumptions ``gain_…``): errors of one kind are fully
     correlated, those of different kinds independent.
     """
@@ -296,12 +296,13 @@ def energy_rows(readings: Sequence[EnergyReading], begin_us: int, end_us: int) -
         series.setdefault((reading.device, reading.component, reading.source), []).append(reading)
     rows = []
     causes: list[tuple[str, tuple[str, float, Estimate]]] = []
-    best: dict[tuple[str, str], tuple[int, str]] = {}
-    for device, component, source in series:
-        rank = _GRADES.index(grade_of(source, counter=True)), source
+    best: dict[tuple[str, str], tuple[bool, int, str]] = {}
+    for (device, component, source), of_source in series.items():
+        stands_still = of_source[0].energy_uj == of_source[-1].energy_uj  # a device that answers draws something
+        rank = stands_still, _GRADES.index(grade_of(source, counter=True)), source
         best[device, component] = min(best.get((device, component), rank), rank)
     for (device, component, source), device_readings in sorted(series.items()):
-        if source != best[device, component][1]:
+        if source != best[device, component][-1]:
             continue
         epoch_readings = [reading for reading in device_readings if reading.epoch == device_readings[0].epoch]
         at_begin, at_end, at_epoch_start = (_at(epoch_readings, at) for at in (begin_us, end_us, epoch_readings[0].at_us))

@@ -1,4 +1,4 @@
-"""Comparison of two models, services, use cases or periods: ratio of energy per request or per token, with its interval.
+"""Comparison of two models, services, use cases or periods: ratio of energy per request, token or unit, with its interval.
 
 Errors common to both cancel (`footprint.impact.uncertainty.ratio_estimate`). The conditions of both sides are listed beside the
 ratio; if machines, method or the token mix differ, the two are not comparable and the ratio needs an explicit ``anyway``.
@@ -18,11 +18,13 @@ from footprint.core.records import FootprintError
 from footprint.figures.engine import open_result, run_query
 from footprint.figures.query import BadQuery, Query
 from footprint.impact.uncertainty import ratio_estimate
+from footprint.queries.functional_units import units_of_query
 from footprint.queries.uncertainty_budget import energy_budget
 from footprint.storage.database import Store
 
 KINDS = ("model", "service", "use_case")
 COUNT_COLUMNS = {"request": "requests", "1000-output-tokens": "output_tokens"}
+UNITS = "units"  # column of the amount of a functional unit
 COLUMNS = ("condition", "a", "b", "ratio", "low", "high", "alike")
 
 
@@ -120,7 +122,7 @@ def compare(
     now_us : int
         The current instant [µs, UTC].
     per : str
-        ``request`` or ``1000-output-tokens``.
+        ``request``, ``1000-output-tokens``, or a functional unit that requests bear, such as ``pages``.
     anyway : bool
         Whether to compare sides whose conditions differ.
 
@@ -136,11 +138,7 @@ def compare(
     NotComparable
         If machines, method or token mix differ, unless ``anyway``.
     """
-    if per not in COUNT_COLUMNS:
-        raise BadQuery(f"per {per!r} is not known; it may be {', '.join(COUNT_COLUMNS)}")
-    a, b = (
-        _measure_side(store, config, query, name, COUNT_COLUMNS[per], now_us) for query, name in zip(queries, names, strict=True)
-    )
+    a, b = (_measure_side(store, config, query, name, per, now_us) for query, name in zip(queries, names, strict=True))
     return compare_sides(a, b, names, per=per, anyway=anyway)
 
 
@@ -155,7 +153,7 @@ def compare_sides(
         If machines, method or token mix differ, unless ``anyway``.
     """
     energy_ratio = ratio_estimate(*a.budget, *b.budget)
-    counts = [side.row[COUNT_COLUMNS[per]] for side in (a, b)]
+    counts = [side.row[COUNT_COLUMNS.get(per, UNITS)] for side in (a, b)]
     scale = counts[0] / counts[1]
     conditions = _conditions(a, b)
     max_mix_ratio = assumption("comparison_token_mix").value
@@ -198,11 +196,17 @@ def queries_by_name(kind: str, a: str, b: str, query: Query) -> tuple[Query, Que
     return query_a, query_b
 
 
-def _measure_side(store: Store, config: Config, query: Query, name: str, count_column: str, now_us: int) -> ComparisonSide:
+def _measure_side(store: Store, config: Config, query: Query, name: str, per: str, now_us: int) -> ComparisonSide:
     rows = run_query(store, config, query, now_us).rows
     budget = energy_budget(store, config, query, now_us)
     if not rows or budget is None or budget[0] <= 0:
         raise BadQuery(f"{name}: no energy in the period")
+    count_column = COUNT_COLUMNS.get(per, UNITS)
+    if per not in COUNT_COLUMNS:
+        try:
+            rows[0][UNITS] = units_of_query(store, config, query, per, rows[0]["requests"] or 0)
+        except BadQuery as error:
+            raise BadQuery(f"{name}: {error}; --per is {', '.join(COUNT_COLUMNS)}, or a unit of the requests") from None
     if not rows[0][count_column]:
         raise BadQuery(f"{name}: no {count_column.replace('_', ' ')} in the period to divide by")
     with open_result(store, config, query, now_us) as result:

@@ -171,12 +171,23 @@ def test_a_host_without_readings_and_a_file_of_another_form_are_refused(
     base = ["--serial", "X", "--expires", "2027-01-01", "--config", str(folder / "footprint.toml")]
     assert status_of(["calibrate", "nobody", "--meter", str(meter), *base]) == 6
     assert "it has readings of: a" in capsys.readouterr().err
-    french = folder / "french.csv"
-    french.write_text("time;power_w\n2026-08-01T00:00:00Z;12,5\n2026-08-01T00:01:00Z;12,5\n")
-    assert status_of(["calibrate", "a", "--meter", str(french), *base]) == 1
-    assert "semicolons" in capsys.readouterr().err
+    other = folder / "other.csv"
+    other.write_text("time,watts\n2026-08-01T00:00:00Z,12.5\n2026-08-01T00:01:00Z,12.5\n")
+    assert status_of(["calibrate", "a", "--meter", str(other), *base]) == 1
+    assert "power_w or energy_j" in capsys.readouterr().err
     assert status_of(["calibrate", "a", "--meter", str(meter), "--serial", "X", "--config", str(folder / "footprint.toml")]) == 2
     assert stored(store) == ()
+
+
+def test_a_french_spreadsheet_gives_the_same_certificate(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    _, store, folder = office
+    meter = meter_file(folder, "2026-08-01", "2026-08-15")
+    assert calibrate(folder, meter) == 0
+    meter.write_text(meter.read_text().replace(",", ";").replace("0\n", "0,0\n"))
+    assert calibrate(folder, meter, serial="WM-18") == 0
+    assert "were not taken" not in capsys.readouterr().err
+    first, second = stored(store)
+    assert second.uplift == first.uplift
 
 
 def test_the_facts_name_the_certificate(office: Office) -> None:

@@ -109,8 +109,7 @@ def check_honest(batch_of: list[GeneratedMachine], figures: Figures) -> None:
             assert figure.energy_j == pytest.approx(truth_j, rel=0.06), (machine.name, figure)
             assert figure.low_j <= truth_j <= figure.high_j, (machine.name, figure)
             assert figure.quality == "A", (machine.name, figure)
-            of_device = "wall" if device.pattern == WHOLE else device.pattern
-            verdicts = set().union(*(said for name, said in result.ever.items() if result.matches(name, of_device)))
+            verdicts = result.ever_said("wall" if device.pattern == WHOLE else device.pattern)
             if verdicts & {"disagrees", "stands still"}:
                 doubted.append((machine.name, device.pattern, verdicts))
     assert len(doubted) <= MAX_FALSE_ALARMS * devices, doubted

@@ -141,6 +141,14 @@ def test_a_late_verdict_makes_its_day_stale(ledger: Ledger) -> None:
     assert ledger.day()["energy_kwh"] == pytest.approx(kwh(285), rel=1e-3)
 
 
+def test_the_server_sees_over_the_day_what_an_agent_left_open(ledger: Ledger) -> None:
+    """The agent found no witness while the load jumped; counter and power of the whole stretch tell that the counter stood."""
+    ledger.take(counter("nvml-energy", 0) + counter("nvml-power", 300))
+    ledger.take(judged("nvml-energy", Verdict.NO_WITNESS, (0, 0, 0), range(3600, HOURS * 3600 + 60, 3600), Witness.NONE))
+    row = ledger.day()
+    assert row["energy_kwh"] == pytest.approx(kwh(300), rel=0.01)
+
+
 def test_a_witness_stream_counts_only_while_the_first_is_not_believed(ledger: Ledger) -> None:
     ledger.take(counter("redfish", 400) + counter("ipmi-witness", 410))
     assert ledger.day()["energy_kwh"] == pytest.approx(kwh(400))

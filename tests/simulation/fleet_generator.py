@@ -327,7 +327,7 @@ def device_problem(generated: GeneratedMachine, device: GeneratedDevice, figures
     outside_j = max(figure.low_j - truth_j, truth_j - figure.high_j)
     if device.lie and device.witness == OWN and outside_j <= TOLERANCE * truth_j + MINUTE_S * peak_w * 0.25:
         return ""
-    verdicts = set().union(*(said for name, said in figures.ever.items() if figures.matches(name, device.pattern)))
+    verdicts = figures.ever_said(device.pattern)
     if device.lie and device.witness == NONE and NONE in verdicts:
         return ""
     if device.lie.startswith(("scaled", "drifting", "wrapping", "swapped")) and device.witness == LOAD and verdicts:

@@ -62,6 +62,10 @@ class MachineFigures:
         """Whether a device is of a pattern: its name, names joined by ``+``, or with ``*``."""
         return any(fnmatchcase(device, name.strip()) for name in pattern.split("+"))
 
+    def ever_said(self, pattern: str) -> set[str]:
+        """All verdicts on the sensors of a device, or of devices of a pattern."""
+        return {verdict for name, verdicts in self.ever.items() if self.matches(name, pattern) for verdict in verdicts}
+
     def of(self, pattern: str) -> DeviceFigure | None:
         """Figure of a device, of several joined by ``+`` or a pattern, or of the whole machine; None if there is none."""
         if pattern == WHOLE:
@@ -197,7 +201,9 @@ def describe(figure: DeviceFigure | None, truth_j: float) -> str:
 
 def law_problems(machine: Machine, figures: MachineFigures) -> list[str]:
     """All breaches of the law by one machine: of its devices, and of devices that it does not have."""
-    problems = [breach_of_law(machine, figures, pattern, truth_j) for pattern, truth_j in machine.truth_j.items()]
+    excused = {pattern for pattern in machine.table.get("no_witness", []) if "no witness" in figures.ever_said(pattern)}
+    judged = {pattern: truth_j for pattern, truth_j in machine.truth_j.items() if pattern not in excused}
+    problems = [breach_of_law(machine, figures, pattern, truth_j) for pattern, truth_j in judged.items()]
     if WHOLE not in machine.truth_j:
         problems += [
             f"no such device: {describe(figure, 0.0)}"

@@ -184,6 +184,16 @@ def test_redfish_several_chassis_must_be_named(bmc: Any) -> None:
     assert sorted(s.power_uw or 0 for s in samples[:2]) == [900_500_000, 5_000_000_000]
 
 
+def test_redfish_a_chassis_within_another_is_a_part_of_it(bmc: Any) -> None:
+    resources, open_ = bmc
+    chassis(resources, GPU_1={"PowerWatts": {"Reading": 700}}, Server={"PowerWatts": {"Reading": 5000}})
+    resources["/redfish/v1/Chassis/GPU_1"] = {"Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/Server"}}}
+    assert [sample.power_uw for sample in open_(bmc_s=3600).collect(1, 1)] == [5_000_000_000]
+    resources["/redfish/v1/Chassis/GPU_1"] = {"Links": {"ContainedBy": [5]}}
+    with pytest.raises(Unavailable, match="name those of this server"):
+        open_()
+
+
 def test_redfish_zero_null_and_a_chassis_that_falls_silent_give_nothing(bmc: Any) -> None:
     resources, open_ = bmc
     chassis(resources, Server={"PowerWatts": {"Reading": 900}}, Tray={"PowerWatts": {"Reading": 5000}})

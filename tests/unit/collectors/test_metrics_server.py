@@ -20,6 +20,8 @@ from collectors.shipper import Shipper
 from collectors.spool import Spool
 from footprint.core.resources import data_path
 from footprint.core.samples import Channel, Sample
+from tests.unit.collectors.test_otlp import traces
+from tests.unit.collectors.test_otlp_calls import chat
 
 S = 1_000_000
 GPU = Channel("GPU-1", "gpu", "nvml-energy", ceiling_uw=1000 * S, alias="gpu:0")
@@ -107,6 +109,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     shipper.refused_spool.append(["{}"])
     receiver = OtlpReceiver(0, "spans", agent.spool.append)
     receiver.count("a body that is not OTLP")
+    receiver.receive("/v1/traces", traces(chat("1", 0, 2, gen_ai__usage__cache_read__input_tokens=2495)))
     receiver.close()
     agent.receivers.append(receiver)
     for at_s in range(10, 60):

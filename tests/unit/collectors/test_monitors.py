@@ -96,6 +96,7 @@ def test_an_amd_gpu_by_its_driver(tmp_path: Path) -> None:
     assert {(r.device, r.alias) for r in energy_readings(agent)} == {("gpu-0000:83:00.0", "amd:0"), ("gpu-0000:c3:00.0", "amd:1")}
     assert used_uj(energy_readings(agent), "gpu-0000:c3:00.0") == 100 * 30 * S
     assert {r.source for r in energy_readings(agent)} == {"amd-power"}
+    assert not list(agent.sensors.remarks())  # the monitor of the driver has no counter to miss
 
 
 AMDSMI = """

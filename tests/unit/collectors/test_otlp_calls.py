@@ -119,6 +119,9 @@ def test_cancelled_calls_and_times_to_the_first_token_are_read(tmp_path: Path) -
             chat("3", 4, 6, inputs=12, gen_ai__usage__cache_read__input_tokens=2495),
         ]
         assert receiver.receive("/v1/traces", traces(*spans)) == Counter()
+        assert receiver.mended == {"cached_input_tokens: beside input_tokens, added to it": 1}
+        late = receiver.receive("/v1/traces", traces(chat("4", 9, 8)))
+        assert late == {"requests that cannot be (end: before start)": 1}
     finally:
         receiver.close()
     records = [from_line(line) for line in lines]

@@ -29,11 +29,13 @@ STEP_S = 30
 POWERS_W = (80.0, 140.0, 200.0, 80.0)
 
 
-def steps(*, busy: tuple[float, ...] = (0.05, 0.55, 1.0, 0.05), gpu_load: bool = False) -> list[Step]:
-    return [
-        Step(load, gpu_load and load > 0, number * STEP_S * S, (number + 1) * STEP_S * S, busy[number])
-        for number, load in enumerate(selftest.LOADS)
-    ]
+def steps(*, busy: tuple[float, ...] = (0.05, 0.55, 1.0, 0.05), gpu_busy: tuple[float, ...] = ()) -> list[Step]:
+    listed = []
+    for number, load in enumerate(selftest.LOADS):
+        start_us, end_us = number * STEP_S * S, (number + 1) * STEP_S * S
+        shares = {"gpu:0": [(start_us, 0), (end_us, round(gpu_busy[number] * STEP_S * S))]} if gpu_busy else {}
+        listed.append(Step(load, bool(gpu_busy) and load > 0, start_us, end_us, busy[number], shares))
+    return listed
 
 
 def counter(power_w: tuple[float, ...], *, scale: float = 1.0, period_s: float = 0.05, lag_s: float = 0.0) -> SensorSeries:
@@ -123,6 +125,16 @@ def test_a_live_power_is_not_blamed_for_a_standing_counter() -> None:
     assert judged(power(POWERS_W), (counter(POWERS_W, scale=0.0),)).verdict == "agrees"
 
 
+def test_a_steady_power_that_agrees_with_a_counter_is_a_witness() -> None:
+    steady = power((80.0,) * 4, every=10**9)
+    of_counter, of_power = judged(counter((80.0,) * 4), (steady,), quiet()), judged(steady, (counter((80.0,) * 4),), quiet())
+    assert (of_counter.verdict, of_power.verdict) == ("agrees", "agrees")
+
+
+def quiet() -> list[Step]:
+    return steps(busy=(0.95, 1.0, 1.0, 0.95))
+
+
 def test_a_gpu_without_load_and_a_host_that_was_busy_before_have_no_witness() -> None:
     gpu = power((60.0,) * 4, component="gpu", source="nvml-power")
     assert (judged(gpu).verdict, judged(gpu).follows) == ("no witness", None)
@@ -133,9 +145,11 @@ def test_a_gpu_without_load_and_a_host_that_was_busy_before_have_no_witness() ->
 def test_a_gpu_under_load_is_judged_by_it() -> None:
     rising = power((60.0, 300.0, 300.0, 60.0), component="gpu", source="nvml-power")
     flat = power((60.0,) * 4, component="gpu", source="nvml-power")
-    load = steps(gpu_load=True)
+    load = steps(gpu_busy=(0.0, 0.9, 0.9, 0.0))
     assert judged(rising, load=load).verdict == "agrees"
     assert judged(flat, load=load).verdict == "disagrees"
+    # The load command used another board, as the busy time of this one says.
+    assert judged(flat, load=steps(gpu_busy=(0.0, 0.0, 0.0, 0.0))).verdict == "no witness"
 
 
 def test_an_estimate_is_no_sensor() -> None:

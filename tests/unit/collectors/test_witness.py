@@ -229,10 +229,21 @@ def test_a_processor_that_counts_nothing_stands_still(tmp_path: Path, component:
     assert recorded[-1].high_uj > 0
 
 
-def test_a_board_that_may_be_off_and_counts_nothing_is_believed(tmp_path: Path) -> None:
+def test_a_board_that_answers_and_counts_nothing_stands_still(tmp_path: Path) -> None:
+    """To read it wakes it; one that is off does not answer."""
     channel = Channel("gpu-1", "gpu", "xe-energy", model="Intel(R) Arc(TM) A770 Graphics")
-    recorded = verdicts(run(tmp_path, others=((channel, steady(0)),)), "gpu-1")["xe-energy"]
-    assert {v.verdict for v in recorded} == {Verdict.NO_WITNESS}
+    recorded = verdicts(run(tmp_path, others=((channel, lambda second: 180 if second < 60 else 0),)), "gpu-1")["xe-energy"]
+    assert recorded[0].verdict == Verdict.NO_WITNESS
+    assert (recorded[-1].verdict, recorded[-1].witness) == (Verdict.STANDS_STILL, Witness.BOUNDS)
+
+
+def test_the_agent_says_once_which_source_it_doubts_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, Board(steady(300), gain=0.5), others=((CPU, steady(20_000)),))
+    said = [line for line in capsys.readouterr().err.splitlines() if "gpu:0" in line or "cpu:0" in line]
+    assert [line.partition(" (")[0] for line in said] == ["footprint-agent: gpu:0", "footprint-agent: cpu:0"]
+    assert "nvml-energy" in said[0]
+    assert "between" in said[0]
+    assert "1,500 W" in said[1]
 
 
 def test_a_sensor_without_a_second_one_says_so(tmp_path: Path) -> None:

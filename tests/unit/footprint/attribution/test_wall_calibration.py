@@ -146,3 +146,12 @@ def test_windows_with_a_gap_have_no_power() -> None:
     powers = mean_powers(kept, np.arange(0, 91 * US, 10 * US, dtype=np.int64))
     assert np.isnan(powers).tolist() == [False, False, True, True, False, False, False, False, False]
     assert powers[0] == pytest.approx(50)
+
+
+def test_a_meter_that_stands_still_and_one_of_another_time_are_told_apart() -> None:
+    load = np.repeat(np.random.default_rng(28).uniform(100, 800, 60), 60)
+    sensors, edges = power_intervals(load, start_s=1000), np.arange(1000 * US, 4600 * US, 2 * US, dtype=np.int64)
+    with pytest.raises(CannotCalibrate, match="the meter does not change"):
+        estimate_lag_s(power_intervals(np.full(3600, 500.0), start_s=1000), [sensors], edges)
+    with pytest.raises(CannotCalibrate, match="share no time"):
+        estimate_lag_s(power_intervals(load, start_s=90_000), [sensors], edges)

@@ -8,7 +8,7 @@ from footprint.disclosure.primary_suppression import (
     HIDING_REASONS,
     BadSuppressionRules,
     Cell,
-    Reason,
+    SuppressionReason,
     SuppressionRules,
     primary_reason,
 )
@@ -45,31 +45,41 @@ def cell(
 
 
 @pytest.mark.parametrize(("given", "rules", "reason"), [
-    (cell(5), SuppressionRules(), Reason.SAFE),
-    (cell(4), SuppressionRules(), Reason.FEW_USERS),
-    (cell(None), SuppressionRules(), Reason.UNKNOWN_USERS),
-    (cell(5, 0.85), SuppressionRules(), Reason.SAFE),
-    (cell(5, 0.8501), SuppressionRules(), Reason.DOMINATED),
-    (cell(5, teams=2), SuppressionRules(min_teams=2), Reason.SAFE),
-    (cell(5, teams=1), SuppressionRules(min_teams=2), Reason.FEW_TEAMS),
-    (cell(5), SuppressionRules(min_teams=1), Reason.FEW_TEAMS),
-    (cell(4, 0.9, 1), SuppressionRules(min_teams=2), Reason.FEW_USERS),
-    (cell(5, 0.9, 1), SuppressionRules(min_teams=2), Reason.FEW_TEAMS),
-    (cell(0, requests=0.0, energy_kwh=3.0), SuppressionRules(), Reason.NOBODY),
-    (cell(None, energy_kwh=0.0), SuppressionRules(), Reason.NOBODY),
-    (cell(0, energy_kwh=0.5), SuppressionRules(), Reason.FEW_USERS),
-    (cell(2, requests=0.0), SuppressionRules(), Reason.FEW_USERS),
-    (cell(None, requests=1.0), SuppressionRules(), Reason.UNKNOWN_USERS),
-    (cell(0, service="", use=""), SuppressionRules(), Reason.TOTAL),
-    (cell(4, service="", use="x"), SuppressionRules(), Reason.FEW_USERS),
-    (cell(4, service="a", use=""), SuppressionRules(), Reason.FEW_USERS),
-    (cell(None, use="(idle)"), SuppressionRules(), Reason.NO_USERS_BY_NATURE),
-    (cell(None, service="(unattributed)", use="x"), SuppressionRules(), Reason.NO_USERS_BY_NATURE),
+    (cell(5), SuppressionRules(), SuppressionReason.SAFE),
+    (cell(4), SuppressionRules(), SuppressionReason.FEW_USERS),
+    (cell(None), SuppressionRules(), SuppressionReason.UNKNOWN_USERS),
+    (cell(5, 0.85), SuppressionRules(), SuppressionReason.SAFE),
+    (cell(5, 0.8501), SuppressionRules(), SuppressionReason.DOMINATED),
+    (cell(5, teams=2), SuppressionRules(min_teams=2), SuppressionReason.SAFE),
+    (cell(5, teams=1), SuppressionRules(min_teams=2), SuppressionReason.FEW_TEAMS),
+    (cell(5), SuppressionRules(min_teams=1), SuppressionReason.FEW_TEAMS),
+    (cell(4, 0.9, 1), SuppressionRules(min_teams=2), SuppressionReason.FEW_USERS),
+    (cell(5, 0.9, 1), SuppressionRules(min_teams=2), SuppressionReason.FEW_TEAMS),
+    (cell(0, requests=0.0, energy_kwh=3.0), SuppressionRules(), SuppressionReason.NOBODY),
+    (cell(None, energy_kwh=0.0), SuppressionRules(), SuppressionReason.NOBODY),
+    (cell(0, energy_kwh=0.5), SuppressionRules(), SuppressionReason.FEW_USERS),
+    (cell(2, requests=0.0), SuppressionRules(), SuppressionReason.FEW_USERS),
+    (cell(None, requests=1.0), SuppressionRules(), SuppressionReason.UNKNOWN_USERS),
+    (cell(0, service="", use=""), SuppressionRules(), SuppressionReason.TOTAL),
+    (cell(4, service="", use="x"), SuppressionRules(), SuppressionReason.FEW_USERS),
+    (cell(4, service="a", use=""), SuppressionRules(), SuppressionReason.FEW_USERS),
+    (cell(None, use="(idle)"), SuppressionRules(), SuppressionReason.NO_USERS_BY_NATURE),
+    (cell(None, service="(unattributed)", use="x"), SuppressionRules(), SuppressionReason.NO_USERS_BY_NATURE),
 ])  # fmt: skip
-def test_the_first_reason_that_holds(given: Cell, rules: SuppressionRules, reason: Reason) -> None:
+def test_the_first_reason_that_holds(given: Cell, rules: SuppressionRules, reason: SuppressionReason) -> None:
     assert primary_reason(given, rules) is reason
 
 
 def test_reasons_that_hide_by_themselves() -> None:
-    assert frozenset({Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED}) == HIDING_REASONS
+    assert (
+        frozenset(
+            {
+                SuppressionReason.UNKNOWN_USERS,
+                SuppressionReason.FEW_USERS,
+                SuppressionReason.FEW_TEAMS,
+                SuppressionReason.DOMINATED,
+            }
+        )
+        == HIDING_REASONS
+    )
     assert cell(5).key == (P, "a", "x")

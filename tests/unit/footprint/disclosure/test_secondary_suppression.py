@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from footprint.disclosure.primary_suppression import Cell, Key, Reason, Status, SuppressionRules
+from footprint.disclosure.primary_suppression import Cell, Key, Status, SuppressionReason, SuppressionRules
 from footprint.disclosure.secondary_suppression import Protection, protect
 
 Q = "2026-Q3"
@@ -42,11 +42,15 @@ SAFE = {"ax": (10.0, 9), "ay": (20.0, 9), "az": (90.0, 9), "bx": (15.0, 9), "by"
 def test_the_cheapest_complements_are_hidden() -> None:
     found = protect(cells(SAFE | {"ax": (10.0, 3)}), SuppressionRules())
     assert hidden(found) == {"ax", "ay", "bx", "by"}
-    assert {key[1:]: reason for key, reason in found.reasons.items() if reason not in (Reason.SAFE, Reason.TOTAL)} == {
-        ("a", "x"): Reason.FEW_USERS,
-        ("a", "y"): Reason.COMPLEMENT,
-        ("b", "x"): Reason.COMPLEMENT,
-        ("b", "y"): Reason.COMPLEMENT,
+    assert {
+        key[1:]: reason
+        for key, reason in found.reasons.items()
+        if reason not in (SuppressionReason.SAFE, SuppressionReason.TOTAL)
+    } == {
+        ("a", "x"): SuppressionReason.FEW_USERS,
+        ("a", "y"): SuppressionReason.COMPLEMENT,
+        ("b", "x"): SuppressionReason.COMPLEMENT,
+        ("b", "y"): SuppressionReason.COMPLEMENT,
     }
     assert (found.count(Status.PRIMARY), found.count(Status.SECONDARY), found.count(Status.PUBLIC)) == (1, 3, 8)
     assert found.exposed == frozenset()
@@ -87,7 +91,7 @@ def test_nothing_is_hidden_of_safe_cells() -> None:
 def test_what_was_hidden_stays_hidden_and_what_was_shown_stays_shown() -> None:
     kept = {(Q, "a", "y")}
     found = protect(cells(SAFE), SuppressionRules(), hidden_before=kept)
-    assert found.reasons[Q, "a", "y"] is Reason.KEPT
+    assert found.reasons[Q, "a", "y"] is SuppressionReason.KEPT
     assert found.status(Q, "a", "y") is Status.SECONDARY
     assert len(hidden(found)) == 4
     # A cell that was shown counts as shown: neither kept nor taken beside another.
@@ -105,7 +109,7 @@ def test_idle_rows_can_be_kept_and_hide_by_themselves_never() -> None:
     rows = SAFE | {"ai": (30.0, None), "bi": (30.0, None)}
     assert hidden(protect(cells(rows), SuppressionRules())) == set()
     found = protect(cells(rows), SuppressionRules(), hidden_before={(Q, "a", "(idle)")})
-    assert found.reasons[Q, "a", "(idle)"] is Reason.KEPT
+    assert found.reasons[Q, "a", "(idle)"] is SuppressionReason.KEPT
     assert "a(idle)" in hidden(found)
 
 
@@ -114,7 +118,7 @@ def test_hidden_parts_of_a_sum_hold_one_that_is_safe() -> None:
     rows = SAFE | {"ax": (10.0, 3), "ay": (12.0, 3), "bx": (11.0, 3), "by": (13.0, 3)}
     found = protect(cells(rows), SuppressionRules())
     assert hidden(found) >= {"ax", "ay", "az", "bx", "by", "bz"}
-    assert found.reasons[Q, "a", "z"] is Reason.COMPLEMENT
+    assert found.reasons[Q, "a", "z"] is SuppressionReason.COMPLEMENT
     # Where none is left the sum itself is hidden.
     alone = protect(
         cells({"ax": (10.0, 3), "ay": (12.0, 3), "bx": (50.0, 9), "by": (60.0, 9), "cx": (55.0, 9), "cy": (66.0, 9)}),
@@ -132,7 +136,7 @@ def test_what_only_the_total_holds_is_exposed() -> None:
 def test_cells_of_nobody_are_shown_and_protect_nobody() -> None:
     rows = SAFE | {"ax": (10.0, 3), "ay": (0.0, 0)}
     found = protect(cells(rows), SuppressionRules())
-    assert found.reasons[Q, "a", "y"] is Reason.NOBODY
+    assert found.reasons[Q, "a", "y"] is SuppressionReason.NOBODY
     assert hidden(found) == {"ax", "az", "bx", "bz"}
 
 

@@ -15,8 +15,8 @@ from footprint.disclosure.primary_suppression import (
     Cell,
     Key,
     NotAdditive,
-    Reason,
     Status,
+    SuppressionReason,
     SuppressionRules,
     primary_reason,
 )
@@ -26,7 +26,12 @@ from tests.simulation.cells import MONTHS, organisation
 
 RULES = SuppressionRules()
 Q3 = "2026-Q3"
-HIDDEN_BY_RULE = {Reason.UNKNOWN_USERS, Reason.FEW_USERS, Reason.FEW_TEAMS, Reason.DOMINATED}
+HIDDEN_BY_RULE = {
+    SuppressionReason.UNKNOWN_USERS,
+    SuppressionReason.FEW_USERS,
+    SuppressionReason.FEW_TEAMS,
+    SuppressionReason.DOMINATED,
+}
 
 
 def row(
@@ -75,30 +80,30 @@ def recovered(cells: list[Cell], protection: Protection, rules: SuppressionRules
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        (Cell(Q3, "a", "x", 5, 0.85), Reason.SAFE),
-        (Cell(Q3, "a", "x", 4), Reason.FEW_USERS),
-        (Cell(Q3, "a", "x", None, amounts={"requests": 1}), Reason.UNKNOWN_USERS),
-        (Cell(Q3, "a", "x", None, amounts={"requests": 0, "energy_kwh": 0.2}), Reason.NOBODY),
-        (Cell(Q3, "a", "x", 0, amounts={"requests": 0}), Reason.NOBODY),
-        (Cell(Q3, "a", "x", 0, amounts={"requests": 3}), Reason.FEW_USERS),
-        (Cell(Q3, "a", "x", 20, 0.851), Reason.DOMINATED),
-        (Cell(Q3, "a", "", 4), Reason.FEW_USERS),
-        (Cell(Q3, "", "x", None, amounts={"requests": 1}), Reason.UNKNOWN_USERS),
-        (Cell(Q3, "a", "(idle)", None, amounts={"energy_kwh": 1}), Reason.NO_USERS_BY_NATURE),
-        (Cell(Q3, "(unattributed)", "", None, amounts={"energy_kwh": 1}), Reason.NO_USERS_BY_NATURE),
-        (Cell(Q3, "", "", 2), Reason.TOTAL),
+        (Cell(Q3, "a", "x", 5, 0.85), SuppressionReason.SAFE),
+        (Cell(Q3, "a", "x", 4), SuppressionReason.FEW_USERS),
+        (Cell(Q3, "a", "x", None, amounts={"requests": 1}), SuppressionReason.UNKNOWN_USERS),
+        (Cell(Q3, "a", "x", None, amounts={"requests": 0, "energy_kwh": 0.2}), SuppressionReason.NOBODY),
+        (Cell(Q3, "a", "x", 0, amounts={"requests": 0}), SuppressionReason.NOBODY),
+        (Cell(Q3, "a", "x", 0, amounts={"requests": 3}), SuppressionReason.FEW_USERS),
+        (Cell(Q3, "a", "x", 20, 0.851), SuppressionReason.DOMINATED),
+        (Cell(Q3, "a", "", 4), SuppressionReason.FEW_USERS),
+        (Cell(Q3, "", "x", None, amounts={"requests": 1}), SuppressionReason.UNKNOWN_USERS),
+        (Cell(Q3, "a", "(idle)", None, amounts={"energy_kwh": 1}), SuppressionReason.NO_USERS_BY_NATURE),
+        (Cell(Q3, "(unattributed)", "", None, amounts={"energy_kwh": 1}), SuppressionReason.NO_USERS_BY_NATURE),
+        (Cell(Q3, "", "", 2), SuppressionReason.TOTAL),
     ],
 )
-def test_what_the_rules_say_of_one_cell(cell: Cell, reason: Reason) -> None:
+def test_what_the_rules_say_of_one_cell(cell: Cell, reason: SuppressionReason) -> None:
     assert primary_reason(cell, RULES) == reason
 
 
 def test_teams_count_where_they_are_asked_for() -> None:
     rules = SuppressionRules(min_teams=3)
     assert [primary_reason(Cell(Q3, "a", "x", 9, teams=teams), rules) for teams in (3, 2, None)] == [
-        Reason.SAFE,
-        Reason.FEW_TEAMS,
-        Reason.FEW_TEAMS,
+        SuppressionReason.SAFE,
+        SuppressionReason.FEW_TEAMS,
+        SuppressionReason.FEW_TEAMS,
     ]
 
 
@@ -162,7 +167,7 @@ def test_the_complement_of_one_hidden_use_is_hidden_and_the_idle_row_stays() -> 
     protection = protect(cells, RULES)
     assert protection.hidden() == {(Q3, s, u) for s in ("a", "b") for u in ("x", "y")}
     assert protection.status(Q3, "a", "x") is Status.PRIMARY
-    assert protection.reasons[Q3, "b", "y"] is Reason.COMPLEMENT
+    assert protection.reasons[Q3, "b", "y"] is SuppressionReason.COMPLEMENT
     assert recovered(cells, protection) == []
 
 
@@ -264,7 +269,9 @@ def test_an_attack_knows_both_versions() -> None:
     both = attack([one, PublishedTable({c.key: c.amounts for c in second}, frozenset())])[0, (Q3, "a", "x")]["energy_kwh"]
     assert (both.low, both.high) == (pytest.approx(9.5, abs=1e-3), pytest.approx(10, abs=1e-3))
     # Hence what was hidden stays hidden, and its complement with it.
-    assert {key for key, r in protect(second, RULES, hidden_before=hidden).reasons.items() if r is Reason.KEPT} == hidden
+    assert {
+        key for key, r in protect(second, RULES, hidden_before=hidden).reasons.items() if r is SuppressionReason.KEPT
+    } == hidden
 
 
 def test_an_attack_uses_what_two_linked_measures_say_together() -> None:

@@ -9,7 +9,7 @@ import pytest
 from footprint.aggregation.aggregate import aggregate
 from footprint.calendar.periods import BadPeriod
 from footprint.config import Config
-from footprint.disclosure.primary_suppression import Reason, Status
+from footprint.disclosure.primary_suppression import Status, SuppressionReason
 from footprint.editions.protected_cells import ADDITIVE_MEASURES, OTHER_USE_CASES, ProtectedCells, protect_period
 from footprint.figures import Query, run_query
 from footprint.impact.factor_book import shipped_book
@@ -96,7 +96,7 @@ def known(quarter: Store, tmp_path_factory: pytest.TempPathFactory) -> Protected
 def test_few_users_are_hidden_with_a_complement_and_the_rest_is_shown(known: ProtectedCells) -> None:
     for period in ("2026-07", "2026-08", "2026-09", "2026-Q3"):
         assert known.status(period, "chat", "secrets") is Status.PRIMARY
-        assert known.protection.reasons[period, "chat", "secrets"] is Reason.FEW_USERS
+        assert known.protection.reasons[period, "chat", "secrets"] is SuppressionReason.FEW_USERS
         assert known.is_public(period, "chat")
         assert known.is_public(period, "", "drafting")
         assert known.is_public(period)

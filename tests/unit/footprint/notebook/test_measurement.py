@@ -48,6 +48,16 @@ def test_a_whole_server_meter_is_shown_and_not_added_to_its_parts() -> None:
     assert {row["device"]: row["energy_j"] for row in rows} == {"cpu:0": 20.0, "wall": 200.0, "(total)": 20.0}
 
 
+@pytest.mark.parametrize(("counted_w", "source"), [(300, "nvml-energy"), (0, "nvml-power")])
+def test_of_two_sources_of_a_board_one_counts_and_never_one_that_stands_still(counted_w: float, source: str) -> None:
+    board = {"device": "GPU-1", "component": "gpu"}
+    readings = [reading(t, counted_w * t, source="nvml-energy", **board) for t in range(5)]
+    readings += [reading(t, 310 * t, source="nvml-power", **board) for t in range(5)]
+    row, total = energy_rows(readings, 1 * US, 3 * US)
+    assert (row["source"], row["energy_j"]) == (source, 600.0 if counted_w else 620.0)
+    assert total["energy_j"] == row["energy_j"]
+
+
 def test_what_was_reset_or_not_read_around_the_stretch_has_no_row() -> None:
     reset = [*(reading(t, 10 * t) for t in range(3)), *(reading(t, 1.0 * t, epoch="f") for t in range(3, 6))]
     assert energy_rows(reset, 1 * US, 5 * US) == []

@@ -13,11 +13,13 @@ import pytest
 
 from collectors import selftest
 from dashboards.page_shell import render_shell
+from footprint.aggregation.aggregate import aggregate
 from footprint.cli.app import status_of
 from footprint.config import Config, load_config
 from footprint.config.certificates import CalibrationCertificate, SensorGain, from_uncertainties
 from footprint.core.records import ContextReading, to_line
 from footprint.core.sensor_verdicts import Reason, SensorState, SensorVerdict, Verdict, Witness, verdict_to_values
+from footprint.impact.factor_book import shipped_book
 from footprint.ledger.certificates import add_certificate
 from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
@@ -161,6 +163,18 @@ def test_the_page_says_that_a_certificate_has_expired(office: tuple[Config, Stor
     config, store, _ = office
     add_certificate(store, certificate(until_us=NOW_US - S))
     assert "The calibration certificate has expired" in page_text(store, config, "/sensors", "?host=a", now_us=NOW_US)
+
+
+def test_the_quality_page_counts_expired_certificates(office: tuple[Config, Store, Path]) -> None:
+    config, store, _ = office
+    aggregate(store, config, shipped_book(), NOW_US)
+    add_certificate(store, certificate(until_us=NOW_US - S))
+    period = "?from=2026-10-01&to=2026-10-02"
+    assert "Expired calibration certificates: 1" in page_text(store, config, "/quality", period, now_us=NOW_US)
+    add_certificate(store, certificate(serial="WM-18", made_us=NOW_US - S))
+    shown = page_text(store, config, "/quality", period, now_us=NOW_US)
+    assert "WM-18" in shown
+    assert "Expired calibration certificates" not in shown
 
 
 def test_the_page_without_a_host_takes_the_first_and_says_an_unknown_one(office: tuple[Config, Store, Path]) -> None:
