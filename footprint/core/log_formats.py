@@ -168,6 +168,11 @@ class FieldMap:
             dict.fromkeys([*(path for source in every for path in source.all_paths()), *filter(None, self._records)])
         )
         self.uses_parents = any(path[0] == "^" for path in self.paths)
+        needed = (source for column in REQUIRED_OF[self.kind] for variant in variants for source in variant[column])
+        fields_needed = {path[0] for source in needed for path in source.all_paths()}
+        # Top-level fields of which a document has one; without any, it may be the envelope of another.
+        of_records = {path[0] for path in self._records if path}
+        self.needed_fields = frozenset(of_records | (fields_needed if not self._records or () in self._records else set()))
         self.needs_origin = check.flag("relative") and times.origin_us is None
 
     def check_readable(self) -> None:
