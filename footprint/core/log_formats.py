@@ -208,7 +208,9 @@ class FieldMap:
         return {column: value for column, value in zip(self.columns, row, strict=True) if value is not None}
 
     def records(self, document: Mapping[str, Any]) -> list[Any]:
-        """Records of a document that meet the conditions of the map."""
+        """Records of a document that meet the conditions of the map; none of anything but an object."""
+        if type(document) is not dict:
+            return []
         records: list[Any] = [document]
         if self._records:
             places = (records_at(document, path, with_parents=self.uses_parents) for path in self._records)
