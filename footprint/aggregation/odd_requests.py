@@ -40,7 +40,10 @@ def bound_odd_requests(requests: RequestColumns) -> RequestColumns:
     requests = _bound_tokens(requests)
     is_single = (requests.requests == 1) & (requests.end_us >= 0)
     duration_us = np.where(is_single, requests.end_us - requests.start_us, 0)
-    usual = is_single & (requests.doubt == 0) & (duration_us > 0)
+    requests = _bound_untokened(requests, is_single, duration_us)
+    has_tokens = (requests.input_tokens >= 0) | (requests.output_tokens >= 0)
+    usual = is_single & (requests.doubt == 0) & (duration_us > 0) & has_tokens
+    duration_us = np.where(has_tokens, duration_us, 0)
     if usual.sum() < MIN_REQUESTS:
         return _bound_stuck(requests)
     return _bound_slow(_bound_fast(requests, is_single, usual), duration_us, usual)
@@ -78,6 +81,25 @@ def _bound_fast(requests: RequestColumns, is_single: NDArray[np.bool_], usual: N
 
 def _part_of(counts: Ints, part: Floats) -> Ints:
     return np.where((counts > 0) & (part < 1), np.ceil(counts * part).astype(np.int64), counts)
+
+
+def _bound_untokened(requests: RequestColumns, is_single: NDArray[np.bool_], duration_us: Ints) -> RequestColumns:
+    """Requests of unknown tokens that lasted far longer than the slow twentieth of their use case: as long as that.
+
+    A job (a training run, a film) has a use case of its own, whose few rows say nothing of each other.
+    """
+    untokened = (requests.input_tokens < 0) & (requests.output_tokens < 0)
+    candidates = is_single & untokened & (duration_us > MIN_ODD_US)
+    doubt, end_us = requests.doubt, requests.end_us
+    for use_case in np.unique(requests.use_case[candidates]).tolist():
+        of_use_case = is_single & (requests.use_case == use_case)
+        if of_use_case.sum() < MIN_REQUESTS:
+            continue
+        slow_us = int(np.quantile(duration_us[of_use_case], _SLOW_QUANTILE, method="higher"))
+        odd = candidates & of_use_case & (duration_us > FAR * slow_us)
+        doubt = _with_doubt(doubt, odd)
+        end_us = np.where(odd, requests.start_us + max(slow_us, 1), end_us)
+    return replace(requests, end_us=end_us, doubt=doubt)
 
 
 def _bound_stuck(requests: RequestColumns) -> RequestColumns:

@@ -63,6 +63,16 @@ def test_an_odd_request_counts_bears_little_and_is_flagged(sqlite: Store, tmp_pa
     assert "requests-in-quarantine" not in alone["usual"]["flags"]  # type: ignore[operator]
 
 
+def test_a_job_of_unknown_tokens_is_judged_by_its_use_case_only(sqlite: Store, tmp_path: Path) -> None:
+    import_energy(sqlite, write(tmp_path / "e.csv", energy_lines(DAY_S, 4 * HOUR_S)), NOW_US)
+    job, stuck = f"{DAY_S},{DAY_S + 14_000},chat,training,1,,,j", f"{DAY_S},{DAY_S + 14_000},chat,usual,1,,,s"
+    import_requests(sqlite, FACTS, write(tmp_path / "r.csv", [HEADER, *usual_lines(), job, stuck]), NOW_US)
+    compute(sqlite, FACTS)
+    rows = {row["use_case"]: row for row in query_rows(sqlite, FACTS, group=("use_case",))}
+    assert rows["training"]["accelerator_idle_kwh"] > 2 * rows["usual"]["accelerator_idle_kwh"]
+    assert [row["records"] for row in log_quality(sqlite, None, None)] == [1]
+
+
 def test_a_stuck_request_of_a_small_service_bears_ten_minutes(sqlite: Store, tmp_path: Path) -> None:
     import_energy(sqlite, write(tmp_path / "e.csv", energy_lines(DAY_S, 4 * HOUR_S)), NOW_US)
     lines = [HEADER, *usual_lines(5), f"{DAY_S},{DAY_S + 86_000},chat,odd,1,10,10,x"]
