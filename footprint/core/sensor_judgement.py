@@ -378,10 +378,17 @@ def find_swaps(sources: Sequence[SourceSteps], shares: Mapping[str, float]) -> s
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Energy of one device of a server over a window [µJ]; ``is_confirmed`` if another source agrees with it."""
+    """Energy of one device of a server over a window [µJ].
+
+    ``is_confirmed`` if another source agrees with it, ``is_refuted`` if something other than the whole contradicts it: then it
+    is no evidence. ``before_uw`` is its last mean power above zero, ``whole_before_uw`` that of the whole at that time [µW].
+    """
 
     energy_uj: int
     is_confirmed: bool = False
+    is_refuted: bool = False
+    before_uw: int = 0
+    whole_before_uw: int = 0
 
 
 def judge_whole(
@@ -396,13 +403,16 @@ def judge_whole(
 
     Parts draw no more than the whole, and the whole no more than ``UNMEASURED_FACTOR`` times the parts and a fixed power.
     Which of the whole and the unconfirmed parts is wrong stays open: each of these is doubted. ``parts_moved_uw``
-    is by how much the power of all parts moved while the whole stood at one value. Without ``is_complete`` the server may have
-    large parts without a sensor, and nothing is too much for the whole.
+    is by how much the power of all sound parts moved while the whole stood at one value. Without ``is_complete``, or with parts
+    that are refuted or count nothing, the server may draw much that no part shows, and nothing is too much for the whole. A
+    part that counts nothing since an instant at which the whole did not fall stands still.
     """
     window_us = sum(steps_us)
-    parts_uj, whole_uj = sum(part.energy_uj for part in parts.values()), whole.energy_uj
+    sound = {key: part for key, part in parts.items() if not part.is_refuted and part.energy_uj > 0}
+    parts_uj, whole_uj = sum(part.energy_uj for part in sound.values()), whole.energy_uj
     if not parts or window_us < min_window_us([whole]):
         return NO_WITNESS, {}
+    is_complete = is_complete and len(sound) == len(parts)
     upper_uj = UNMEASURED_FACTOR * parts_uj + UNMEASURED_UW * window_us // PJ_PER_UJ
     moved_enough_uw = max(MIN_PARTS_MOVE_UW, whole_uj * PJ_PER_UJ // window_us // 10)
     if whole.constant_us >= max(MAX_WINDOW_US, 4 * whole.period_us) and parts_moved_uw > moved_enough_uw:
@@ -418,11 +428,19 @@ def judge_whole(
                 0,  # the rest of the server may draw all of the whole
                 part.energy_uj,
             )
-            for key, part in parts.items()
-            if not part.is_confirmed and part.energy_uj > 0
+            for key, part in sound.items()
+            if not part.is_confirmed
         }
         # The whole is at least its confirmed parts, and at most what all parts and the rest can be.
         return Outcome(Verdict.DISAGREES, Witness.PARTS, Reason.PARTS_ABOVE_WHOLE, whole_uj, upper_uj), doubted
     if is_complete and whole_uj > upper_uj + lag_uj:
         return Outcome(Verdict.DISAGREES, Witness.PARTS, Reason.WHOLE_ABOVE_PARTS, parts_uj, upper_uj), {}
-    return NO_WITNESS, {}
+    rest_uj = max(whole_uj - parts_uj, 0) + round(WHOLE_TOLERANCE * whole_uj) + lag_uj
+    standing = {
+        key: Outcome(Verdict.STANDS_STILL, Witness.WHOLE_HOST, Reason.COUNTER_STANDS, 0, rest_uj)
+        for key, part in parts.items()
+        if part.energy_uj == 0
+        and part.before_uw >= MIN_PARTS_MOVE_UW
+        and 2 * (part.whole_before_uw - whole_uj * PJ_PER_UJ // window_us) < part.before_uw
+    }
+    return NO_WITNESS, standing
