@@ -49,14 +49,10 @@ class LogTailer:
         return self.field_map.personal_names.total()
 
     @property
-    def left_out(self) -> int:
-        """Number of lines that are no requests by the conditions of the map."""
-        return self.field_map.left_out.total()
-
-    @property
-    def unusable_values(self) -> int:
-        """Number of values not taken because they are an object or a list."""
-        return self.field_map.unusable.total()
+    def values_not_taken(self) -> Counter[str]:
+        """Number of values that are no scalar, or could not be and were left out or mended, by reason."""
+        unusable = {f"{column}: an object or a list": count for column, count in self.field_map.unusable.items()}
+        return Counter(unusable) + self.mended
 
     def read(self) -> list[str]:
         """Request lines of all new log lines; without a ``commit`` they are read again."""

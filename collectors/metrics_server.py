@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from collectors.agent import Agent
 from collectors.clocks import wall_and_monotonic_us
@@ -43,6 +43,16 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_agent_collector_failures_total", "counter", "Failures of a collector; the others continue."),
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
     ("footprint_agent_log_lines_refused_total", "counter", "Unreadable lines of gateway logs."),
+    (
+        "footprint_agent_log_lines_left_out_total",
+        "counter",
+        "Lines of gateway logs that are no requests, by condition of the map.",
+    ),
+    (
+        "footprint_agent_log_values_not_taken_total",
+        "counter",
+        "Values of gateway logs that are no scalar, or could not be, by reason.",
+    ),
     (
         "footprint_agent_personal_names_dropped_total",
         "counter",
@@ -120,6 +130,8 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_collector_failures_total", failures
     yield "footprint_agent_records_refused_total", [({}, agent.refused_records)]
     yield "footprint_agent_log_lines_refused_total", [({}, sum(tailer.refused_lines for tailer in agent.log_tailers))]
+    yield "footprint_agent_log_lines_left_out_total", _by_reason(tailer.field_map.left_out for tailer in agent.log_tailers)
+    yield "footprint_agent_log_values_not_taken_total", _by_reason(tailer.values_not_taken for tailer in agent.log_tailers)
     yield "footprint_agent_personal_names_dropped_total", [({}, sum(tailer.personal_names for tailer in agent.log_tailers))]
     yield "footprint_agent_log_gaps_total", [({}, sum(tailer.logs.gaps for tailer in agent.log_tailers))]
     reasons: Counter[str] = sum((receiver.reasons for receiver in agent.receivers), Counter())
@@ -136,6 +148,11 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_clock_synchronised", synchronised if agent.sync != "unknown" else []
     yield "footprint_agent_cpu_seconds_total", [({}, cpu_s)]
     yield "footprint_agent_build_info", [({"version": VERSION}, 1)]
+
+
+def _by_reason(counts: Iterable[Counter[str]]) -> Values:
+    total: Counter[str] = sum(counts, Counter())
+    return [({"reason": reason}, count) for reason, count in sorted(total.items())]
 
 
 def _labels(labels: dict[str, str]) -> str:
