@@ -33,6 +33,7 @@ from footprint.core.log_values import number_of
 from footprint.core.records import BadLine, read_request
 from footprint.core.resources import data_path
 from footprint.core.timestamps import BadTimestamp, format_instant
+from footprint.core.units import US_PER_S
 from footprint.ledger.input_description import looks_like
 
 SAMPLE = 500  # documents that are looked at
@@ -404,9 +405,9 @@ def _is_count(values: list[Any]) -> bool:
     def fits(value: Any) -> bool:
         try:
             number = number_of(value)
-        except ValueError:
+            return number >= 0 and number == int(number)
+        except (ValueError, OverflowError):  # no number, not finite
             return False
-        return number >= 0 and number == int(number)
 
     return _share(values, fits) >= _ENOUGH
 
@@ -431,10 +432,9 @@ def _time_unit(values: Sequence[Any]) -> str:
 
         def fits(value: Any, per_second: int = per_second) -> bool:
             try:
-                seconds = number_of(value) / per_second
-            except ValueError:
+                return MIN_INSTANT_US / US_PER_S <= number_of(value) / per_second <= LAST_INSTANT_US / US_PER_S
+            except (ValueError, OverflowError):
                 return False
-            return MIN_INSTANT_US / 1e6 <= seconds <= LAST_INSTANT_US / 1e6
 
         if _share(values, fits) >= _ENOUGH:
             return unit
@@ -459,7 +459,7 @@ def _is_span(values: list[Any]) -> bool:
     def fits(value: Any) -> bool:
         try:
             return parse_span_us(value, "s") >= 0
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
 
     return _share(values, fits) >= _ENOUGH and not _time_unit(values)
@@ -561,9 +561,7 @@ def _fault(kind: str, row: dict[str, Any]) -> tuple[str, str] | None:
     """Column and reason why a row can be no request or reading; None if it can."""
     if kind == "energy":
         return _energy_fault(row)
-    counts = {
-        name: int(number_of(row[name])) if _has_plain_number(row[name]) else row[name] for name in _COUNT_NAMES if name in row
-    }
+    counts = {name: _whole(row[name]) for name in _COUNT_NAMES if name in row}
     texts: dict[str, Any] = {name: str(row[name]) for name in ("start", "end", "first_token", "model", "status") if name in row}
     try:
         record = read_request({**texts, **counts})
@@ -574,6 +572,13 @@ def _fault(kind: str, row: dict[str, Any]) -> tuple[str, str] | None:
     if record.input_tokens is None and record.output_tokens is None and record.end_us is None:
         return "end", "neither an end nor tokens"
     return None
+
+
+def _whole(value: Any) -> Any:
+    try:
+        return int(number_of(value))
+    except (ValueError, OverflowError):
+        return value
 
 
 def _energy_fault(row: dict[str, Any]) -> tuple[str, str] | None:

@@ -81,6 +81,12 @@ CASES: dict[str, list[Span]] = {
         openinference("1", 0, 2, "4", "LLM"),
         openinference("2", 2, 4, "4", "LLM"),
     ],
+    "operations with names of their own": [
+        chat("1", 0, 2, gen_ai__operation__name="acompletion"),
+        chat("2", 2, 4, gen_ai__operation__name="responses"),
+        chat("3", 0, 4, gen_ai__operation__name="run_agent_step"),
+        chat("4", 0, 4, gen_ai__operation__name="execute_tool"),
+    ],
     "AI SDK": [
         span("3", 0, 4, "", 1, ai__usage__promptTokens=200, ai__usage__completionTokens=20, ai__model__id="m"),
         chat("1", 0, 2, "3", kind=1),
