@@ -9,6 +9,7 @@ import sys
 
 from collectors.base import Unavailable
 from collectors.config import BadConfig, load_config, load_organisation
+from footprint.core.line_chunks import UnreadableFile
 from footprint.core.log_formats import load_map
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import restrict_new_files
@@ -52,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         restrict_new_files()
     try:
         return _run_command(options)
+    except UnreadableFile as error:
+        print(f"footprint-agent: {error}", file=sys.stderr)
+        return FAILURE
     except (BadConfig, FootprintError, ValueError) as error:
         print(f"footprint-agent: {error}", file=sys.stderr)
         return CONFIGURATION
