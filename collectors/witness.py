@@ -30,6 +30,7 @@ from footprint.core.sensor_judgement import (
     allowed_range,
     find_mirrors,
     find_swaps,
+    is_mirrored,
     judge_device,
     judge_whole,
 )
@@ -44,6 +45,7 @@ MIN_SILENT_US = 60 * US_PER_S
 MAX_REFUSED_SOURCES = 1_000
 _GRADES = ("counter", "power", "modelled", "witness", "estimate")  # best first
 _BAD = (Verdict.DISAGREES, Verdict.STANDS_STILL)
+PROCESSOR_LOAD_COMPONENTS = ("cpu", "host")  # whose power follows the load of the host's processors
 SOURCE_NAME = "witness"  # of the context records that carry verdicts
 
 _FIELDS = tuple(SensorVerdict.__dataclass_fields__)
@@ -105,6 +107,7 @@ class SensorWitness:
     _starts_us: dict[str, int] = field(default_factory=dict)  # start of the window of each device
     _bases: dict[Key, tuple[tuple[str, ...], int]] = field(default_factory=dict)  # sources of the range, and its margin
     _overlays: dict[Key, tuple[Outcome, int]] = field(default_factory=dict)  # what other devices refute, and its window
+    _mirrors: dict[Key, str] = field(default_factory=dict)  # device whose sensor a source repeats
     _constant: dict[Key, _ConstantRun] = field(default_factory=dict)
     _busy: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)  # (instant, busy time) of boards
     _host: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=64))  # (instant, busy, capacity)
@@ -126,7 +129,8 @@ class SensorWitness:
         if self._steps and mono_us - self._steps[-1].mono_us < MIN_STEP_US:
             if len(self._steps) == 1:
                 return
-            if mono_us - self._steps[-2].mono_us < self.step_us + MIN_STEP_US:
+            is_repeated = mono_us == self._steps[-1].mono_us  # a record right after a sample: a step has a duration
+            if is_repeated or mono_us - self._steps[-2].mono_us < self.step_us + MIN_STEP_US:
                 self._steps.pop()
         self._steps.append(_Step(at_us, mono_us, counts))
         while self._steps[-1].mono_us - self._steps[0].mono_us > MAX_WINDOW_US + self.step_us:
@@ -152,17 +156,23 @@ class SensorWitness:
             self._host.append((mono_us, *host_us))
         has_host = any(self._channels[key].component == "host" for key in self._constant)
         parts_uw = self._parts_uw() if has_host else None
+        host_share = self._host_share(list(self._host)[-2:])
         for (device, source), run in self._constant.items():
-            share = _share(self._busy.get(device, ()), run.since_us, last_only=True)
+            channel = self._channels[device, source]
+            of_processors = channel.component in PROCESSOR_LOAD_COMPONENTS
+            share = host_share if of_processors else _share(self._busy.get(device, ()), run.since_us, last_only=True)
             if share is not None:
                 run.low_share, run.high_share = min(run.low_share, share), max(run.high_share, share)
-            channel = self._channels[device, source]
-            if channel.component == "host" and parts_uw is not None:
+            if channel.component != "host":
+                continue
+            if parts_uw is None:  # unknown for a while: what moved before and after is no move of one sum
+                run.low_parts_uw = run.high_parts_uw = -1
+            else:
                 run.low_parts_uw = parts_uw if run.low_parts_uw < 0 else min(run.low_parts_uw, parts_uw)
                 run.high_parts_uw = max(run.high_parts_uw, parts_uw)
 
     def _parts_uw(self) -> int | None:
-        """Mean power of all parts of the host over the last step [µW]."""
+        """Mean power of all parts of the host over the last step [µW]; None while a part is contradicted."""
         if len(self._steps) < 2:
             return None
         first, last = self._steps[-2], self._steps[-1]
@@ -171,6 +181,8 @@ class SensorWitness:
             before = first.counts.get(key)
             if before is None or self._channels[key].component == "host" or key != self._primary(key[0], last.counts):
                 continue
+            if self._is_bad(key):
+                return None
             energy_uj += max(count.energy_uj - before.energy_uj, 0)
         return energy_uj * PJ_PER_UJ // (last.mono_us - first.mono_us)
 
@@ -219,10 +231,13 @@ class SensorWitness:
     ) -> None:
         """Hold the sensor of the whole host against the sum of its parts, over the same window."""
         parts: dict[Key, Part] = {}
+        is_complete = True
         for other in {key[0] for key in steps[-1].counts} - {device}:
             key = self._primary(other, steps[-1].counts)
             part = self._source(key, steps)
-            if part is not None:
+            if self._is_bad(key):
+                is_complete = False
+            elif part is not None:
                 is_confirmed = key in self.verdicts and self.verdicts[key].verdict == Verdict.AGREES
                 parts[key] = Part(part.energy_uj, is_confirmed)
         self._overlays = {key: item for key, item in self._overlays.items() if item[0].witness != Witness.WHOLE_HOST}
@@ -232,7 +247,7 @@ class SensorWitness:
                 continue
             run = self._constant.get((device, source.source))
             moved_uw = run.high_parts_uw - run.low_parts_uw if run else 0
-            is_complete = any(self._channels[key].component == "gpu" for key in parts)
+            is_complete = is_complete and any(self._channels[key].component == "gpu" for key in parts)
             whole, doubted = judge_whole(source, parts, _durations(steps), parts_moved_uw=moved_uw, is_complete=is_complete)
             if whole.verdict in _BAD:
                 outcomes[source.source] = whole
@@ -252,7 +267,8 @@ class SensorWitness:
         shares = {
             device: share for device, readings in self._busy.items() if (share := _share(readings, steps[0].mono_us)) is not None
         }
-        refuted = dict.fromkeys(find_mirrors(sources), (Witness.SIBLING, Reason.MIRRORS_SIBLING))
+        self._mirrors = find_mirrors(sources, self._mirrors)
+        refuted = dict.fromkeys(self._mirrors, (Witness.SIBLING, Reason.MIRRORS_SIBLING))
         refuted |= dict.fromkeys(find_swaps(sources, shares), (Witness.UTILISATION, Reason.SWAPPED))
         self._overlays = {
             key: item for key, item in self._overlays.items() if key in refuted or item[0].witness == Witness.WHOLE_HOST
@@ -267,8 +283,21 @@ class SensorWitness:
             high_uj = max(other.energy_uj for other in rivals) if is_swapped else source.energy_uj
             outcome = Outcome(Verdict.DISAGREES, *refuted[key], low_uj, high_uj)
             self._overlays[key] = outcome, steps[-1].mono_us - steps[0].mono_us
-            if key not in self.verdicts or self.verdicts[key].verdict not in _BAD:
-                self._decide(source, outcome, steps)
+            if not self._is_bad(key):
+                self._decide(*((source, outcome, steps) if is_swapped else self._since_mirrored(source, outcome, steps)))
+
+    def _since_mirrored(
+        self, source: SourceSteps, outcome: Outcome, steps: list[_Step]
+    ) -> tuple[SourceSteps, Outcome, list[_Step]]:
+        """Reach back over all notes in which a source was equal to the one that it mirrors: a constant load hid it."""
+        all_steps = list(self._steps)
+        pair = [
+            self._source((device, source.source), all_steps)
+            for device in (source.device, self._mirrors[source.device, source.source])
+        ]
+        if pair[0] is None or pair[1] is None or not is_mirrored(pair[0], pair[1]):
+            return source, outcome, steps
+        return pair[0], replace(outcome, high_uj=pair[0].energy_uj), all_steps
 
     def _decide(self, source: SourceSteps, outcome: Outcome, steps: Sequence[_Step]) -> None:
         """Take an outcome over as the current verdict of a source."""
@@ -326,10 +355,18 @@ class SensorWitness:
 
     def _load(self, device: str, start_us: int) -> Load:
         host = [reading for reading in self._host if reading[0] >= start_us]
-        host_share = None
-        if len(host) > 1 and host[-1][2] > host[0][2]:
-            host_share = (host[-1][1] - host[0][1]) / (host[-1][2] - host[0][2])
-        return Load(_share(self._busy.get(device, ()), start_us), host_share)
+        return Load(_share(self._busy.get(device, ()), start_us), self._host_share(host))
+
+    @staticmethod
+    def _host_share(readings: Sequence[tuple[int, int, int]]) -> float | None:
+        """Share of busy time of the host's processors between the first and the last reading; None if unknown."""
+        if len(readings) < 2 or readings[-1][2] <= readings[0][2]:
+            return None
+        return (readings[-1][1] - readings[0][1]) / (readings[-1][2] - readings[0][2])
+
+    def _is_bad(self, key: Key) -> bool:
+        """Whether the current verdict on a source contradicts it."""
+        return key in self.verdicts and self.verdicts[key].verdict in _BAD
 
     def _primary(self, device: str, counts: Mapping[Key, _Count]) -> Key:
         """Source of a device that counts."""
