@@ -49,14 +49,10 @@ class LogTailer:
         return self.field_map.personal_names.total()
 
     @property
-    def left_out(self) -> int:
-        """Number of lines that are no requests by the conditions of the map."""
-        return self.field_map.left_out.total()
-
-    @property
-    def unusable_values(self) -> int:
-        """Number of values not taken because they are an object or a list."""
-        return self.field_map.unusable.total()
+    def values_not_taken(self) -> Counter[str]:
+        """Number of values that are no scalar, or could not be and were left out or mended, by reason."""
+        unusable = {f"{column}: an object or a list": count for column, count in self.field_map.unusable.items()}
+        return Counter(unusable) + self.mended
 
     def read(self) -> list[str]:
         """Request lines of all new log lines; without a ``commit`` they are read again."""
@@ -92,15 +88,22 @@ class LogTailer:
 
 
 def request_lines(
-    field_map: FieldMap, documents: list[dict[str, Any]], identity: str, mended: Counter[str] | None = None
+    field_map: FieldMap,
+    documents: list[dict[str, Any]],
+    identity: str,
+    mended: Counter[str] | None = None,
+    refused: Counter[str] | None = None,
 ) -> list[str]:
     """Request lines in the wire format of the documents of a log line; empty ones for those that are invalid.
 
-    ``identity`` is used if a row has none, so that repeats are recognised. ``mended`` counts fields that cannot be, by reason.
+    ``identity`` is used if a row has none, so that repeats are recognised. ``mended`` counts fields that cannot be, and
+    ``refused`` requests, by reason.
     """
     rows = [row for document in documents for row in field_map.mapped(document)]
     names = [f"{identity}.{number}" if number and identity else identity for number in range(len(rows))]
-    return [_wire_line(row, name, mended) for row, name in zip(rows, names, strict=True)]
+    return [
+        _wire_line(row, name, mended, Counter() if refused is None else refused) for row, name in zip(rows, names, strict=True)
+    ]
 
 
 def request_line(field_map: FieldMap, document: dict[str, Any], identity: str) -> str | None:
@@ -109,15 +112,18 @@ def request_line(field_map: FieldMap, document: dict[str, Any], identity: str) -
     return lines[0] if lines else None
 
 
-def _wire_line(row: dict[str, Any], identity: str, mended: Counter[str] | None) -> str:
+def _wire_line(row: dict[str, Any], identity: str, mended: Counter[str] | None, refused: Counter[str]) -> str:
     try:
         row["id"] = str(row.get("id") or identity)
         for name in NUMBERS:
             if name in row:
                 row[name] = _wire_number(row[name])
         return to_line(read_request({name: _wire_text(name, row[name]) for name in row}, mended=mended))
-    except (BadLine, ArithmeticError, ValueError, TypeError, RecursionError):
-        return ""  # such as a number that no float holds
+    except BadLine as bad:
+        refused[f"{bad.column}: {bad.reason}"] += 1
+    except (ArithmeticError, ValueError, TypeError, RecursionError):
+        refused["a value that nothing reads"] += 1  # such as a number that no float holds
+    return ""
 
 
 def _wire_number(value: Any) -> Any:

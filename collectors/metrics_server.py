@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from collectors.agent import Agent
 from collectors.clocks import wall_and_monotonic_us
@@ -44,12 +44,27 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
     ("footprint_agent_log_lines_refused_total", "counter", "Unreadable lines of gateway logs."),
     (
+        "footprint_agent_log_lines_left_out_total",
+        "counter",
+        "Lines of gateway logs that are no requests, by condition of the map.",
+    ),
+    (
+        "footprint_agent_log_values_not_taken_total",
+        "counter",
+        "Values of gateway logs that are no scalar, or could not be, by reason.",
+    ),
+    (
         "footprint_agent_personal_names_dropped_total",
         "counter",
         "Use cases in gateway logs that look like an address, a token or the id of a person, and were not taken.",
     ),
     ("footprint_agent_log_gaps_total", "counter", "Times that lines of gateway logs may be lost: cut or deleted unread."),
     ("footprint_agent_otlp_refused_total", "counter", "Items and bodies of OTLP that were not taken, by reason."),
+    (
+        "footprint_agent_otlp_mended_total",
+        "counter",
+        "Fields of requests over OTLP that could not be, left out or mended, by reason.",
+    ),
     ("footprint_agent_spool_bytes", "gauge", "Size of the records that wait to be shipped."),
     ("footprint_agent_shipped_records_total", "counter", "Records that the server acknowledged."),
     ("footprint_agent_rejected_records_total", "counter", "Records that the server rejected, stored in rejected.jsonl."),
@@ -115,10 +130,14 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_collector_failures_total", failures
     yield "footprint_agent_records_refused_total", [({}, agent.refused_records)]
     yield "footprint_agent_log_lines_refused_total", [({}, sum(tailer.refused_lines for tailer in agent.log_tailers))]
+    yield "footprint_agent_log_lines_left_out_total", _by_reason(tailer.field_map.left_out for tailer in agent.log_tailers)
+    yield "footprint_agent_log_values_not_taken_total", _by_reason(tailer.values_not_taken for tailer in agent.log_tailers)
     yield "footprint_agent_personal_names_dropped_total", [({}, sum(tailer.personal_names for tailer in agent.log_tailers))]
     yield "footprint_agent_log_gaps_total", [({}, sum(tailer.logs.gaps for tailer in agent.log_tailers))]
     reasons: Counter[str] = sum((receiver.reasons for receiver in agent.receivers), Counter())
     yield "footprint_agent_otlp_refused_total", [({"reason": reason}, count) for reason, count in sorted(reasons.items())]
+    mended = sum((receiver.mended for receiver in agent.receivers), Counter[str]())
+    yield "footprint_agent_otlp_mended_total", [({"reason": reason}, count) for reason, count in sorted(mended.items())]
     yield "footprint_agent_spool_bytes", [({}, agent.spool.size_bytes())]
     yield "footprint_agent_shipped_records_total", [({}, shipper.shipped)]
     yield "footprint_agent_rejected_records_total", [({}, shipper.rejected)]
@@ -129,6 +148,11 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     yield "footprint_agent_clock_synchronised", synchronised if agent.sync != "unknown" else []
     yield "footprint_agent_cpu_seconds_total", [({}, cpu_s)]
     yield "footprint_agent_build_info", [({"version": VERSION}, 1)]
+
+
+def _by_reason(counts: Iterable[Counter[str]]) -> Values:
+    total: Counter[str] = sum(counts, Counter())
+    return [({"reason": reason}, count) for reason, count in sorted(total.items())]
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -31,12 +31,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from collectors.clocks import wall_and_monotonic_us
-from collectors.log_tailer import request_line
+from collectors.log_tailer import request_lines
 from collectors.otlp_metrics import AGENT_METRICS, CUMULATIVE, DELTA, DURATION, KINDS, TOKENS, Point, TokenWindows
 from collectors.otlp_protobuf import METRICS, TRACES, BadProtobuf, decode
 from collectors.otlp_spans import CLIENT, NO_CALLS, REPEATS, SERVER, CallSpans
 from footprint.core.limits import MAX_POWER_W, BadGzip, TooLarge, decompress_gzip, name_fault
-from footprint.core.log_formats import load_map
+from footprint.core.log_formats import FieldMap, load_map
 from footprint.core.samples import Channel, Sample
 
 MAX_BODY_BYTES = 4_000_000  # compressed and unpacked; the unit file gives the agent 64 MiB
@@ -82,6 +82,7 @@ class OtlpReceiver:
         self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._bytes_in_flight = 0
         self.reasons: Counter[str] = Counter()
+        self.mended: Counter[str] = Counter()  # fields of requests that could not be and were left out or mended, by reason
         owner = self
 
         class Handler(_Handler):
@@ -113,13 +114,13 @@ class OtlpReceiver:
         with self._lock:
             if path == "/v1/traces" and self._tokens == "spans":
                 calls = self._calls.select(spans_of(document), reasons)
-                self._store_requests((request_line(self._map, call, "") for call in calls), reasons)
+                self._store_requests(self._map, calls, reasons)
             elif path == "/v1/traces":
                 reasons["spans, while otlp_tokens is metrics"] += sum(1 for _ in spans_of(document))
             elif path == "/v1/metrics":
                 if self._tokens == "metrics":
                     windows = self._windows.add(points_of(document), reasons)
-                    self._store_requests((request_line(self._window_map, window, "") for window in windows), reasons)
+                    self._store_requests(self._window_map, windows, reasons)
                 else:
                     metrics = sum(point.metric in (TOKENS, DURATION) for point in points_of(document))
                     reasons["metrics of calls, while otlp_tokens is spans"] += metrics
@@ -137,9 +138,10 @@ class OtlpReceiver:
             else:
                 self._samples.append(sample)
 
-    def _store_requests(self, results: Iterator[str | None], reasons: Counter[str]) -> None:
-        lines = list(results)
-        reasons["requests that cannot be"] += sum(line == "" for line in lines)
+    def _store_requests(self, field_map: FieldMap, documents: list[dict[str, Any]], reasons: Counter[str]) -> None:
+        refused = Counter[str]()
+        lines = request_lines(field_map, documents, "", self.mended, refused)
+        reasons.update({f"requests that cannot be ({reason})": count for reason, count in refused.items()})
         accepted = [line for line in lines if line]
         if accepted:
             self._store(accepted)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from collectors.otlp_spans import CALL_OPERATIONS
+from collectors.otlp_spans import is_call_operation
 
 MAX_SERIES = 10_000
 DELTA, CUMULATIVE = 1, 2
@@ -215,9 +215,9 @@ def _column(point: Point, reasons: Counter[str]) -> str | None:
 
 
 def _fault(point: Point) -> str:
-    operation = point.first("gen_ai.operation.name").lower()
+    operation = point.first("gen_ai.operation.name")
     faults = (
-        (operation and operation not in CALL_OPERATIONS, AGENT_METRICS),
+        (not is_call_operation(operation), AGENT_METRICS),
         (point.kind == "gauge", "gauges of tokens or calls, which do not add up"),
         (point.kind == "sum" and not point.is_monotonic, "sums of tokens or calls that may fall"),
         (

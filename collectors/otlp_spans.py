@@ -23,12 +23,13 @@ _MAX_DEPTH = 64  # of spans within each other; a ring of parents ends there
 _MAX_NANO_S = 7 * 86_400 * 10**9
 
 _OPERATION = "gen_ai.operation.name"
-CALL_OPERATIONS = frozenset({"chat", "text_completion", "completion", "generate_content", "embeddings", "rerank", "responses"})
+# Words of operations that are no calls; each library has its own names of calls (chat, acompletion, embeddings, speech).
+_OTHER_WORK = ("agent", "tool", "workflow", "chain", "task", "step", "retriev", "search", "memory", "guardrail", "evaluat")
 _CALL_KINDS = frozenset(
     {"llm", "embedding", "reranker", "generation"}
 )  # of OpenInference and Langfuse; traceloop has none for calls
 _OTHER_KINDS = ("openinference.span.kind", "traceloop.span.kind", "langfuse.observation.type")
-_NOT_CALLS = ("invoke_agent", "create_agent", "invoke_workflow", "execute_tool", "agent.", "tool.", "workflow.", "task.")
+_NOT_CALLS = ("invoke_agent", "create_agent", "invoke_workflow", "execute_tool", "agent.", "tool.", "workflow.", "task.")  # names
 # Other conventions, by the name that the map reads.
 _SAME: dict[str, tuple[str, ...]] = {
     "gen_ai.request.model": ("llm.request.model", "llm.model_name", "embedding.model_name", "reranker.model_name", "ai.model.id"),
@@ -152,12 +153,17 @@ def _is_model_span(attributes: Mapping[str, Any]) -> bool:
     return any(attributes.get(name) is not None for name in (*_SIGNS, *_OTHER_KINDS))
 
 
+def is_call_operation(operation: str) -> bool:
+    """Whether an operation is a call of a model, and not the work of an agent, a tool or a chain around calls."""
+    return not any(word in operation.lower() for word in _OTHER_WORK)
+
+
 def _is_call(span: Span) -> bool:
     """Whether a span of a model is a call: by its operation, else by the kind of another convention, else by its name."""
     attributes = span["attributes"]
     operation = attributes.get(_OPERATION)
     if operation is not None:
-        return str(operation).lower() in CALL_OPERATIONS
+        return is_call_operation(str(operation))
     kind = next((attributes[name] for name in _OTHER_KINDS if attributes.get(name) is not None), None)
     if kind is not None:
         return str(kind).lower() in _CALL_KINDS

@@ -45,7 +45,6 @@ MIN_SILENT_US = 60 * US_PER_S
 MAX_REFUSED_SOURCES = 1_000
 _GRADES = ("counter", "power", "modelled", "witness", "estimate")  # best first
 _BAD = (Verdict.DISAGREES, Verdict.STANDS_STILL)
-PROCESSOR_LOAD_COMPONENTS = ("cpu", "host")  # whose power follows the load of the host's processors
 SOURCE_NAME = "witness"  # of the context records that carry verdicts
 
 _FIELDS = tuple(SensorVerdict.__dataclass_fields__)
@@ -77,8 +76,9 @@ class _ConstantRun:
     covered_us: int
     low_share: float = 1.0
     high_share: float = 0.0
-    low_parts_uw: int = -1
-    high_parts_uw: int = -1
+    parts: frozenset[Key] = frozenset()  # whose powers the two sums are, the same ones all along
+    low_parts_uw: int = 0
+    high_parts_uw: int = 0
 
 
 class RefusedSource(NamedTuple):
@@ -108,6 +108,7 @@ class SensorWitness:
     _bases: dict[Key, tuple[tuple[str, ...], int]] = field(default_factory=dict)  # sources of the range, and its margin
     _overlays: dict[Key, tuple[Outcome, int]] = field(default_factory=dict)  # what other devices refute, and its window
     _mirrors: dict[Key, str] = field(default_factory=dict)  # device whose sensor a source repeats
+    _before_zero: dict[Key, tuple[int, int]] = field(default_factory=dict)  # last power of a part, and of the whole [µW]
     _constant: dict[Key, _ConstantRun] = field(default_factory=dict)
     _busy: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)  # (instant, busy time) of boards
     _host: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=64))  # (instant, busy, capacity)
@@ -127,11 +128,10 @@ class SensorWitness:
             if meter.last.power_uw is not None:
                 self._note_power(key, meter, mono_us)
         if self._steps and mono_us - self._steps[-1].mono_us < MIN_STEP_US:
-            if len(self._steps) == 1:
+            # After a pause the note before is far: then the one just made stays, and this one would be a step of no length.
+            if len(self._steps) == 1 or mono_us - self._steps[-2].mono_us >= self.step_us + MIN_STEP_US:
                 return
-            is_repeated = mono_us == self._steps[-1].mono_us  # a record right after a sample: a step has a duration
-            if is_repeated or mono_us - self._steps[-2].mono_us < self.step_us + MIN_STEP_US:
-                self._steps.pop()
+            self._steps.pop()
         self._steps.append(_Step(at_us, mono_us, counts))
         while self._steps[-1].mono_us - self._steps[0].mono_us > MAX_WINDOW_US + self.step_us:
             self._steps.popleft()
@@ -155,36 +155,44 @@ class SensorWitness:
         if host_us is not None and (not self._host or mono_us > self._host[-1][0]):
             self._host.append((mono_us, *host_us))
         has_host = any(self._channels[key].component == "host" for key in self._constant)
-        parts_uw = self._parts_uw() if has_host else None
+        parts_uw = self._parts_uw() if has_host else {}
         host_share = self._host_share(list(self._host)[-2:])
         for (device, source), run in self._constant.items():
             channel = self._channels[device, source]
-            of_processors = channel.component in PROCESSOR_LOAD_COMPONENTS
-            share = host_share if of_processors else _share(self._busy.get(device, ()), run.since_us, last_only=True)
+            is_host = channel.component == "host"
+            share = host_share if is_host else _share(self._busy.get(device, ()), run.since_us, last_only=True)
             if share is not None:
                 run.low_share, run.high_share = min(run.low_share, share), max(run.high_share, share)
-            if channel.component != "host":
-                continue
-            if parts_uw is None:  # unknown for a while: what moved before and after is no move of one sum
-                run.low_parts_uw = run.high_parts_uw = -1
-            else:
-                run.low_parts_uw = parts_uw if run.low_parts_uw < 0 else min(run.low_parts_uw, parts_uw)
-                run.high_parts_uw = max(run.high_parts_uw, parts_uw)
+            if is_host:
+                sum_uw = sum(parts_uw.values())
+                if run.parts != parts_uw.keys():  # a part that came, fell silent or stands did not move
+                    run.parts, run.low_parts_uw, run.high_parts_uw = frozenset(parts_uw), sum_uw, sum_uw
+                run.low_parts_uw, run.high_parts_uw = min(run.low_parts_uw, sum_uw), max(run.high_parts_uw, sum_uw)
 
-    def _parts_uw(self) -> int | None:
-        """Mean power of all parts of the host over the last step [µW]; None while a part is contradicted."""
-        if len(self._steps) < 2:
-            return None
-        first, last = self._steps[-2], self._steps[-1]
-        energy_uj = 0
-        for key, count in last.counts.items():
-            before = first.counts.get(key)
-            if before is None or self._channels[key].component == "host" or key != self._primary(key[0], last.counts):
+    def _parts_uw(self) -> dict[Key, int]:
+        """Mean power of each sound part of the host before the last step [µW]; one that counted nothing since is not sound."""
+        if len(self._steps) < 3:
+            return {}
+        now, last = self._steps[-1], self._steps[-2]
+        powers_uw = {}
+        for key, count in now.counts.items():
+            channel = self._channels[key]
+            if channel.component == "host" or key != self._primary(key[0], now.counts) or self._is_refuted(key):
                 continue
-            if self._is_bad(key):
-                return None
-            energy_uj += max(count.energy_uj - before.energy_uj, 0)
-        return energy_uj * PJ_PER_UJ // (last.mono_us - first.mono_us)
+            earlier_us = last.mono_us - max(self.step_us, 2 * channel.period_us)
+            first = next((step for step in reversed(self._steps) if step.mono_us <= earlier_us), self._steps[0])
+            before, after = first.counts.get(key), last.counts.get(key)
+            since = self._steps[-2] if not channel.period_us else first
+            if before is None or after is None or after.covered_us <= before.covered_us:
+                continue
+            if count.energy_uj > since.counts[key].energy_uj and after.energy_uj > before.energy_uj:
+                powers_uw[key] = (after.energy_uj - before.energy_uj) * PJ_PER_UJ // (after.covered_us - before.covered_us)
+        return powers_uw
+
+    def _is_refuted(self, key: Key) -> bool:
+        """Whether something other than the whole server contradicts a source."""
+        verdict = self.verdicts.get(key)
+        return verdict is not None and verdict.verdict in _BAD and verdict.witness != Witness.WHOLE_HOST
 
     def refuse(self, sample: Sample, reason: Reason, *, has_meter: bool) -> None:
         """Count a sample that was not accepted."""
@@ -231,15 +239,12 @@ class SensorWitness:
     ) -> None:
         """Hold the sensor of the whole host against the sum of its parts, over the same window."""
         parts: dict[Key, Part] = {}
-        is_complete = True
         for other in {key[0] for key in steps[-1].counts} - {device}:
             key = self._primary(other, steps[-1].counts)
             part = self._source(key, steps)
-            if self._is_bad(key):
-                is_complete = False
-            elif part is not None:
+            if part is not None:
                 is_confirmed = key in self.verdicts and self.verdicts[key].verdict == Verdict.AGREES
-                parts[key] = Part(part.energy_uj, is_confirmed)
+                parts[key] = Part(part.energy_uj, is_confirmed, self._is_refuted(key), *self._before_zero.get(key, (0, 0)))
         self._overlays = {key: item for key, item in self._overlays.items() if item[0].witness != Witness.WHOLE_HOST}
         window_us = steps[-1].mono_us - steps[0].mono_us
         for source in sources:
@@ -247,15 +252,21 @@ class SensorWitness:
                 continue
             run = self._constant.get((device, source.source))
             moved_uw = run.high_parts_uw - run.low_parts_uw if run else 0
-            is_complete = is_complete and any(self._channels[key].component == "gpu" for key in parts)
+            is_complete = any(self._channels[key].component == "gpu" for key in parts)
             whole, doubted = judge_whole(source, parts, _durations(steps), parts_moved_uw=moved_uw, is_complete=is_complete)
             if whole.verdict in _BAD:
                 outcomes[source.source] = whole
             for key, outcome in doubted.items():
                 self._overlays[key] = outcome, window_us
                 part_steps = self._source(key, steps)
-                if part_steps is not None and (key not in self.verdicts or self.verdicts[key].verdict not in _BAD):
+                is_new = key not in self.verdicts or self.verdicts[key].verdict not in _BAD
+                if part_steps is not None and (is_new or outcome.verdict == self.verdicts[key].verdict == Verdict.STANDS_STILL):
                     self._decide(part_steps, outcome, steps)
+            if whole.verdict not in _BAD:
+                whole_uw = source.energy_uj * PJ_PER_UJ // window_us
+                self._before_zero |= {
+                    key: (part.energy_uj * PJ_PER_UJ // window_us, whole_uw) for key, part in parts.items() if part.energy_uj > 0
+                }
 
     def _compare_siblings(self, now: _Step) -> None:
         """Find sensors that repeat another device's, and boards whose sensors are swapped, over the last window."""
@@ -303,8 +314,9 @@ class SensorWitness:
         """Take an outcome over as the current verdict of a source."""
         key = source.device, source.source
         window_us = steps[-1].mono_us - steps[0].mono_us
-        if key in self._overlays and outcome.verdict not in _BAD:
-            overlay, overlay_us = self._overlays[key]
+        overlay, overlay_us = self._overlays.get(key, (None, 0))
+        is_sharper = overlay is not None and overlay.verdict == outcome.verdict and outcome.witness == Witness.BOUNDS
+        if overlay is not None and (outcome.verdict not in _BAD or is_sharper):
             outcome = replace(
                 overlay,
                 low_uj=min(overlay.low_uj * window_us // overlay_us, source.energy_uj),

@@ -78,6 +78,7 @@ PERMISSIONS: tuple[Permission, ...] = (
         r"/api/v1/tables/(balance|splits|uncertainty|jobs|silent|calibrations|refused|steps|phases|models|alternatives)",
         SERVICE_ROLES,
     ),
+    Permission(r"/api/v1/tables/(log-quality|sensors|units)", SERVICE_ROLES),
     Permission(r"/api/v1/benchmarks", SERVICE_ROLES),
     Permission(
         r"/api/v1/tables/(avoidable|objectives)|/trace|/api/v1/trace(/.*)?", USE_CASE_ROLES, audited=True

@@ -231,7 +231,9 @@ def _judge_whole(wall: Sequence[ReadStream], parts: Sequence[Sequence[ReadStream
             at_us = day * US_PER_DAY + window.last * step_us
             of_parts = {
                 (source.read.stream.device, _name(source)): Part(
-                    int(source.energy_uj[window.common].sum()), _is_confirmed(verdicts[source.read.stream.id], at_us)
+                    int(source.energy_uj[window.common].sum()),
+                    _is_confirmed(verdicts[source.read.stream.id], at_us),
+                    _is_refuted(verdicts[source.read.stream.id], at_us),
                 )
                 for source in others
             }
@@ -249,6 +251,16 @@ _NOTHING = Outcome(Verdict.NO_WITNESS)
 def _is_confirmed(judged: Sequence[SensorVerdict], at_us: int) -> bool:
     """Whether another source agrees with one just before an instant."""
     return any(verdict.verdict == Verdict.AGREES and verdict.start_us < at_us <= verdict.at_us for verdict in judged)
+
+
+def _is_refuted(judged: Sequence[SensorVerdict], at_us: int) -> bool:
+    """Whether something other than the whole server contradicts a source just before an instant."""
+    return any(
+        verdict.verdict in (Verdict.DISAGREES, Verdict.STANDS_STILL)
+        and verdict.witness != Witness.WHOLE_HOST
+        and verdict.start_us < at_us <= verdict.at_us
+        for verdict in judged
+    )
 
 
 def _add(verdicts: _Verdicts, source: _Steps, window: _Window, day: int, outcome: Outcome, is_read: NDArray[np.bool_]) -> None:

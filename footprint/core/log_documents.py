@@ -32,10 +32,28 @@ DOCKER_PART_BYTES = 16 << 10  # at which docker cuts a line
 _LINES_TRIED = 20
 NO_OBJECT = "not a JSON object"
 
+# Fields in which collectors and loggers put the object or the text of a line: fluent-bit, journald, Loki, Cloud Logging, Splunk…
+_ENVELOPES = (
+    "log",
+    "message",
+    "MESSAGE",
+    "msg",
+    "line",
+    "body",
+    "event",
+    "_raw",
+    "textPayload",
+    "jsonPayload",
+    "standard_logging_object",
+)
 # docker's json-file driver: {"log": "…\n", "stream": "stdout", "time": "…"}
 _DOCKER = re.compile(rb'\s*\{\s*"log"\s*:\s*"')
 # CRI: "2026-10-14T00:00:00.1Z stdout F …"; P marks a part that the next line continues
 _CRI = re.compile(rb"\d{4}-\d\d-\d\dT\S+ std(?:out|err) ([PF])(?::\S*)? (.*)", re.DOTALL)
+
+
+class UnknownColumns(UnreadableFile):
+    """A table whose header has none of the columns that a map reads."""
 
 
 class JsonLines:
@@ -44,6 +62,7 @@ class JsonLines:
     def __init__(self, field_map: FieldMap | None = None, loads: Loads = json.loads) -> None:
         self._loads = loads
         self._opens_docker = field_map is None or "log" not in field_map.top_fields()
+        self._needed = frozenset[str]() if field_map is None else field_map.needed_fields
         self.state = b""  # of a line that is not complete yet
 
     def documents(self, raw: bytes) -> list[Document] | None:
@@ -53,12 +72,26 @@ class JsonLines:
                 value = self._loads(raw)
             except (ValueError, RecursionError):
                 return self._unwrapped(raw)
-            return [value] if type(value) is dict else _objects(value)
+            if type(value) is not dict:
+                return _objects(value)
+            return self._opened(raw, value) if self._needed and self._needed.isdisjoint(value) else [value]
         envelope = _loaded(raw)
-        if not isinstance(envelope, dict) or not isinstance(envelope.get("log"), str) or "stream" not in envelope:
+        if not isinstance(envelope, dict) or not isinstance(envelope.get("log"), str):
             return _objects(envelope)
+        if "stream" not in envelope:
+            return self._opened(raw, envelope)
         text = envelope["log"].encode("utf-8", "surrogatepass")
         return self._joined(text, is_last=text.endswith(b"\n") or len(text) < DOCKER_PART_BYTES)
+
+    def _opened(self, raw: bytes, document: Document) -> list[Document]:
+        """The object within an envelope; the document itself if it is none."""
+        envelope = _loaded(raw)
+        for name in _ENVELOPES if isinstance(envelope, dict) else ():
+            inner = envelope.get(name)
+            inner = _loaded(inner.encode("utf-8", "surrogatepass")) if isinstance(inner, str) and inner[:1] == "{" else inner
+            if isinstance(inner, dict) and not self._needed.isdisjoint(inner):
+                return [inner]
+        return [document]
 
     def _joined(self, text: bytes, *, is_last: bool) -> list[Document] | None:
         if not is_last:
@@ -121,7 +154,7 @@ def _spans_lines(head: bytes) -> bool:
     first, _, rest = head.lstrip().partition(b"\n")
     first, second = first.strip(), rest.lstrip().partition(b"\n")[0]
     is_open = first[:1] == b"{" and first[-1:] in (b"{", b"[", b",")
-    return is_open and not isinstance(_loaded(second), dict)
+    return is_open and second[:1] in (b'"', b"{", b"}", b"[", b"]") and not isinstance(_loaded(second), dict)
 
 
 def _read_values(lines: LineChunks, *, is_array: bool) -> Iterator[tuple[int, Document]]:
@@ -141,7 +174,7 @@ def _read_values(lines: LineChunks, *, is_array: bool) -> Iterator[tuple[int, Do
                 if is_ended or wanted > 2 * MAX_DOCUMENT_BYTES:
                     number, wanted = number + 1, 0
                     lines.rejects.append(Reject(number, "line", "not JSON, or the file ends in the middle"))
-                    position = text.find("\n{", position) + 1
+                    position = text.find("\n", position) + 1  # the next line may be whole
                     if is_array or not position:
                         return
                     continue
@@ -226,7 +259,7 @@ class TableRows:
                 self._indices[wanted] = list(place).index(name)
         if not self._indices:
             wanted_names = ", ".join(sorted(field_map.top_fields()))
-            raise UnreadableFile(
+            raise UnknownColumns(
                 f"{path}: its header has none of the columns that the map {field_map.name} reads ({wanted_names})"
             )
 

@@ -168,6 +168,11 @@ class FieldMap:
             dict.fromkeys([*(path for source in every for path in source.all_paths()), *filter(None, self._records)])
         )
         self.uses_parents = any(path[0] == "^" for path in self.paths)
+        needed = (source for column in REQUIRED_OF[self.kind] for variant in variants for source in variant[column])
+        fields_needed = {path[0] for source in needed for path in source.all_paths()}
+        # Top-level fields of which a document has one; without any, it may be the envelope of another.
+        of_records = {path[0] for path in self._records if path}
+        self.needed_fields = frozenset(of_records | (fields_needed if not self._records or () in self._records else set()))
         self.needs_origin = check.flag("relative") and times.origin_us is None
 
     def check_readable(self) -> None:
@@ -203,7 +208,9 @@ class FieldMap:
         return {column: value for column, value in zip(self.columns, row, strict=True) if value is not None}
 
     def records(self, document: Mapping[str, Any]) -> list[Any]:
-        """Records of a document that meet the conditions of the map."""
+        """Records of a document that meet the conditions of the map; none of anything but an object."""
+        if type(document) is not dict:
+            return []
         records: list[Any] = [document]
         if self._records:
             places = (records_at(document, path, with_parents=self.uses_parents) for path in self._records)

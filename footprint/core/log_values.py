@@ -166,10 +166,7 @@ def _path_getter(steps: Steps) -> Getter:
     if len(steps) == 1:
         key = steps[0]
 
-        def get_field(record: Any) -> Any:
-            return record.get(key) if type(record) is dict else None
-
-        return get_field
+        return lambda record: record.get(key)
 
     def get(record: Any) -> Any:
         for step in steps:
@@ -210,25 +207,26 @@ def _first(source: FieldSource, column: str, unusable: Counter[str]) -> Getter:
             value = getter(record)
             if value is None:
                 continue
-            if type(value) in (list, dict):
-                value = _scalars(value) if is_many or pattern is not None else None
-                if not value:
+            kind = type(value)
+            if kind is dict or (kind is list and pattern is None):
+                values = _scalars(value) if is_many else ()
+                if not values:
                     unusable[column] += 1
                     continue
-                value = value if pattern is not None else value[0]
-            elif type(value) is str and value in _MISSING:
+                value = values[0]
+            elif kind is str and value in _MISSING:
                 continue
             value = value if pattern is None else _first_match(pattern, value)
             if value is not None:
                 return value
         return None
 
-    if len(getters) > 1 or pattern is not None:
+    key = _only_key(source)
+    if not key or pattern is not None:
         return get
-    ((only, _),) = getters
 
-    def get_only(record: Any) -> Any:  # the commonest case, in half the time
-        value = only(record)
+    def get_key(record: Any) -> Any:  # the commonest case, in a third of the time
+        value = record.get(key)
         kind = type(value)
         if kind is int or kind is float:
             return value
@@ -236,7 +234,13 @@ def _first(source: FieldSource, column: str, unusable: Counter[str]) -> Getter:
             return None if value in _MISSING else value
         return None if value is None else get(record)
 
-    return get_only
+    return get_key
+
+
+def _only_key(source: FieldSource) -> str:
+    """The field of the record that a source reads, if that is all it does to find a value; else empty."""
+    is_one = len(source.paths) == 1 and len(source.paths[0]) == 1 and source.paths[0][0] != EVERY
+    return source.paths[0][0] if is_one else ""
 
 
 def _scalars(value: Any) -> list[Any]:
@@ -245,10 +249,11 @@ def _scalars(value: Any) -> list[Any]:
 
 
 def _first_match(pattern: re.Pattern[str], value: Any) -> str | None:
-    if isinstance(value, str) and value[:1] == "[":
+    """The first group of a pattern in a scalar, or in the first scalar of a list that it matches."""
+    if type(value) is str and value[:1] == "[":
         value = _scalars(_decoded(value)) or value
-    for item in value if isinstance(value, list) else (value,):
-        text = text_of(item)
+    for item in value if type(value) is list else (value,):
+        text = item if type(item) is str else text_of(item) if isinstance(item, _SCALARS) else ""
         # The time of a search can grow with the square of the length; what patterns look for is a name, an address or a list.
         match = pattern.search(text) if len(text) <= MAX_MATCHED_LENGTH else None
         if match:
@@ -380,7 +385,16 @@ def _time_getter(source: FieldSource, get: Getter, times: Times) -> Getter:
             return NOT_A_TIME
         return f"{seconds}.{us:06d}".rstrip("0").rstrip(".")
 
-    return get_time
+    key = _only_key(source)
+    if not key or not is_plain or source.match or source.values:
+        return get_time
+
+    def get_number(record: Any) -> Any:  # of a log with Unix seconds
+        value = record.get(key)
+        kind = type(value)
+        return value if kind is float or kind is int else get_time(record)
+
+    return get_number
 
 
 def _instant_us(value: Any, unit: str, times: Times) -> int:

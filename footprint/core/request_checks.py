@@ -29,9 +29,11 @@ LONGEST_WAIT_US = 7_200 * US_PER_S
 SLOWEST_INPUT_US, SLOWEST_OUTPUT_US = US_PER_S // 5, 2 * US_PER_S
 # Wafer-scale machines write 3,000 tokens a second; a request may ask for several answers at once.
 MOST_OUTPUT_TOKENS_PER_S = 20_000
+# A large model on many accelerators reads 100,000 tokens a second; what a cache held that the log does not name is read faster.
+MOST_INPUT_TOKENS_PER_S = 1_000_000
 STAMP_US = 1_000  # finest step of timestamps that logs commonly have
 
-TOO_LONG, TOO_FAST = "a duration that its tokens do not explain", "more tokens than a model writes in the time"
+TOO_LONG, TOO_FAST = "a duration that its tokens do not explain", "more tokens than a model reads or writes in the time"
 UNLIKE_SERVICE = "far slower or faster than the others of its service"
 LOG_STREAM = "log "  # of the key under which the quality of the log of a service is stored, before its name
 
@@ -120,6 +122,7 @@ def _odd(numbers: RequestNumbers) -> list[Finding]:
     return [
         Finding(QUARANTINED, "end", TOO_LONG, has_end & (numbers.end_us - numbers.start_us > longest_us(numbers))),
         Finding(QUARANTINED, "output_tokens", TOO_FAST, has_end & (numbers.output_tokens > most_output_tokens(numbers))),
+        Finding(QUARANTINED, "input_tokens", TOO_FAST, has_end & (fresh_tokens(numbers) > most_input_tokens(numbers))),
     ]
 
 
@@ -142,6 +145,16 @@ def credible_end_us(numbers: RequestNumbers) -> Any:
 def most_output_tokens(numbers: RequestNumbers) -> Any:
     """The most tokens that a model credibly writes for requests of this duration."""
     return at_most_us(numbers) / US_PER_S * MOST_OUTPUT_TOKENS_PER_S * numbers.requests
+
+
+def most_input_tokens(numbers: RequestNumbers) -> Any:
+    """The most input tokens, beside cached ones, that a model credibly reads for requests of this duration."""
+    return at_most_us(numbers) / US_PER_S * MOST_INPUT_TOKENS_PER_S * numbers.requests
+
+
+def fresh_tokens(numbers: RequestNumbers) -> Any:
+    """Input tokens that no cache held; UNKNOWN or less where the log gives none."""
+    return numbers.input_tokens - numbers.cached_input_tokens * (numbers.cached_input_tokens > 0)
 
 
 def at_most_us(numbers: RequestNumbers) -> Any:

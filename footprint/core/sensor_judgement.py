@@ -25,8 +25,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 
 from footprint.core.device_limits import floor_uw
 from footprint.core.sensor_verdicts import Reason, Verdict, Witness
@@ -36,6 +36,7 @@ MIN_WINDOW_US = 30 * US_PER_S
 MIN_HOST_WINDOW_US = 120 * US_PER_S  # service processors average over a minute
 MAX_WINDOW_US = 300 * US_PER_S
 MIN_STEPS = 5
+MIN_JOINED_STEPS = 4  # where the steps are shorter than a source is read
 RELATIVE_TOLERANCE = 0.10
 ROUNDING_UW = UW_PER_W // 2  # AMD and service processors give whole watts
 LAG_US = US_PER_S  # NVIDIA's averaged power is the mean of the last second
@@ -142,6 +143,7 @@ def judge_device(
     window_us = sum(steps_us)
     if not sources or window_us < min_window_us(sources) or len(steps_us) < MIN_STEPS:
         return None
+    sources, steps_us = _join_steps(sources, steps_us)
     faults = {source.source: _fault(source, sources, steps_us, load) for source in sources}
     sound = [source for source in sources if faults[source.source] is None]
     relations: dict[tuple[str, str], bool | None] = {}
@@ -177,6 +179,23 @@ def judge_device(
     return outcomes
 
 
+def _join_steps(sources: Sequence[SourceSteps], steps_us: Sequence[int]) -> tuple[Sequence[SourceSteps], Sequence[int]]:
+    """Steps no shorter than the period of the slowest source, at least ``MIN_JOINED_STEPS``.
+
+    A source that is read every other step shows nothing in one and twice its energy in the next, which is no scatter.
+    """
+    slowest_us, count = max(source.period_us for source in sources), len(steps_us)
+    size = min(-(-slowest_us * count // sum(steps_us)), count // MIN_JOINED_STEPS)
+    if size < 2:
+        return sources, steps_us
+    edges = [0, *range(size + count % size, count + 1, size)]
+
+    def join(amounts: Sequence[int]) -> tuple[int, ...]:
+        return tuple(sum(amounts[first:last]) for first, last in pairwise(edges))
+
+    return [replace(source, steps_uj=join(source.steps_uj)) for source in sources], join(steps_us)
+
+
 def agree(first: SourceSteps, second: SourceSteps, steps_us: Sequence[int], *, is_last: bool = False) -> bool | None:
     """Whether two sources of one device count the same energy; None if their scatter decides nothing.
 
@@ -208,10 +227,7 @@ def _scatter_uj(first: SourceSteps, second: SourceSteps) -> float:
 def margin_uj(sources: Sequence[SourceSteps], steps_us: Sequence[int]) -> int:
     """By how much sources may differ whatever the energy [µJ]: rounding, and what one of them shows later at the ends."""
     rounding_uj = 0 if all(source.is_counter for source in sources) else ROUNDING_UW * sum(steps_us) // PJ_PER_UJ
-    range_uw = 0
-    for source in sources:
-        powers_uw = [energy_uj * PJ_PER_UJ // step_us for energy_uj, step_us in zip(source.steps_uj, steps_us, strict=True)]
-        range_uw = max(range_uw, max(powers_uw) - min(powers_uw))
+    range_uw = max(_power_range_uw(source, steps_us) for source in sources)
     lag_us = LAG_US + max((source.period_us for source in sources), default=0)
     return rounding_uj + range_uw * lag_us // PJ_PER_UJ
 
@@ -249,15 +265,28 @@ def _fault(source: SourceSteps, sources: Sequence[SourceSteps], steps_us: Sequen
 
 
 def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], steps_us: Sequence[int]) -> Witness | None:
-    """Evidence that a power changed while a source of it showed one and the same value; None without any."""
+    """Evidence that a power changed while a source of it showed one and the same value; None without any.
+
+    What moved before the power came to that value is none.
+    """
     least_us = MAX_WINDOW_US if source.component == "host" else MIN_CONSTANT_US  # service processors average over minutes
     if source.is_counter or source.constant_us < max(least_us, 4 * source.period_us):
         return None
-    if any(agree(source, other, steps_us) for other in sources if other is not source):
+    others = [other for other in sources if other is not source]
+    if any(agree(source, other, steps_us) for other in others):
         return None  # a board at rest
+    first = next(step for step in range(len(steps_us) + 1) if sum(steps_us[step:]) <= source.constant_us)
+    since, others_since = _steps_since(source, first), [_steps_since(other, first) for other in others]
+    if len(steps_us) - first >= MIN_JOINED_STEPS and any(agree(since, other, steps_us[first:]) for other in others_since):
+        return None  # at rest since then
     if source.load_range >= LOAD_MOVE:
-        return Witness.UTILISATION if source.component == "gpu" else Witness.HOST_LOAD
-    return Witness.OWN_POWER if any(_moves(other, sum(steps_us)) for other in sources if other.is_counter) else None
+        return Witness.HOST_LOAD if source.component == "host" else Witness.UTILISATION
+    is_moving = any(_moves(other, steps_us[first:]) for other in others_since if other.is_counter)
+    return Witness.OWN_POWER if is_moving else None
+
+
+def _steps_since(source: SourceSteps, first: int) -> SourceSteps:
+    return replace(source, steps_uj=source.steps_uj[first:])
 
 
 def _witness_of_zero(source: SourceSteps, sources: Sequence[SourceSteps], window_us: int, load: Load) -> Witness | None:
@@ -275,12 +304,17 @@ def _witness_of_zero(source: SourceSteps, sources: Sequence[SourceSteps], window
     return None if source.component == "host" and source.is_counter else Witness.BOUNDS
 
 
-def _moves(source: SourceSteps, window_us: int) -> bool:
+def _moves(source: SourceSteps, steps_us: Sequence[int]) -> bool:
     """Whether the power of a source changed from step to step by a fifth of its mean and 5 W."""
-    count = len(source.steps_uj)
-    range_uw = (max(source.steps_uj) - min(source.steps_uj)) * PJ_PER_UJ * count // window_us
-    mean_uw = source.energy_uj * PJ_PER_UJ // window_us
+    range_uw = _power_range_uw(source, steps_us)
+    mean_uw = source.energy_uj * PJ_PER_UJ // max(sum(steps_us), 1)
     return mean_uw > 0 and range_uw >= max(mean_uw // 5, 5 * UW_PER_W)
+
+
+def _power_range_uw(source: SourceSteps, steps_us: Sequence[int]) -> int:
+    """Difference of the highest and the lowest power of a source by step [µW]."""
+    powers_uw = [energy_uj * PJ_PER_UJ // step_us for energy_uj, step_us in zip(source.steps_uj, steps_us, strict=True)]
+    return max(powers_uw, default=0) - min(powers_uw, default=0)
 
 
 def _witness(source: SourceSteps, others: Sequence[SourceSteps]) -> Witness:
@@ -357,10 +391,17 @@ def find_swaps(sources: Sequence[SourceSteps], shares: Mapping[str, float]) -> s
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Energy of one device of a server over a window [µJ]; ``is_confirmed`` if another source agrees with it."""
+    """Energy of one device of a server over a window [µJ].
+
+    ``is_confirmed`` if another source agrees with it, ``is_refuted`` if something other than the whole contradicts it: then it
+    is no evidence. ``before_uw`` is its last mean power above zero, ``whole_before_uw`` that of the whole at that time [µW].
+    """
 
     energy_uj: int
     is_confirmed: bool = False
+    is_refuted: bool = False
+    before_uw: int = 0
+    whole_before_uw: int = 0
 
 
 def judge_whole(
@@ -375,19 +416,21 @@ def judge_whole(
 
     Parts draw no more than the whole, and the whole no more than ``UNMEASURED_FACTOR`` times the parts and a fixed power.
     Which of the whole and the unconfirmed parts is wrong stays open: each of these is doubted. ``parts_moved_uw``
-    is by how much the power of all parts moved while the whole stood at one value. Without ``is_complete`` the server may have
-    large parts without a sensor, and nothing is too much for the whole.
+    is by how much the power of all sound parts moved while the whole stood at one value. Without ``is_complete``, or with parts
+    that are refuted or count nothing, the server may draw much that no part shows, and nothing is too much for the whole. A
+    part that counts nothing since an instant at which the whole did not fall stands still.
     """
     window_us = sum(steps_us)
-    parts_uj, whole_uj = sum(part.energy_uj for part in parts.values()), whole.energy_uj
+    sound = {key: part for key, part in parts.items() if not part.is_refuted and part.energy_uj > 0}
+    parts_uj, whole_uj = sum(part.energy_uj for part in sound.values()), whole.energy_uj
     if not parts or window_us < min_window_us([whole]):
         return NO_WITNESS, {}
+    is_complete = is_complete and len(sound) == len(parts)
     upper_uj = UNMEASURED_FACTOR * parts_uj + UNMEASURED_UW * window_us // PJ_PER_UJ
     moved_enough_uw = max(MIN_PARTS_MOVE_UW, whole_uj * PJ_PER_UJ // window_us // 10)
     if whole.constant_us >= max(MAX_WINDOW_US, 4 * whole.period_us) and parts_moved_uw > moved_enough_uw:
         return Outcome(Verdict.STANDS_STILL, Witness.PARTS, Reason.POWER_STANDS, parts_uj, upper_uj), {}
-    powers_uw = [energy_uj * PJ_PER_UJ // step_us for energy_uj, step_us in zip(whole.steps_uj, steps_us, strict=True)]
-    lag_uj = (max(powers_uw) - min(powers_uw)) * (LAG_US + whole.period_us) // PJ_PER_UJ
+    lag_uj = _power_range_uw(whole, steps_us) * (LAG_US + whole.period_us) // PJ_PER_UJ
     excess_uj = parts_uj - whole_uj
     if excess_uj > WHOLE_TOLERANCE * whole_uj + lag_uj:
         doubted = {
@@ -398,11 +441,19 @@ def judge_whole(
                 0,  # the rest of the server may draw all of the whole
                 part.energy_uj,
             )
-            for key, part in parts.items()
-            if not part.is_confirmed and part.energy_uj > 0
+            for key, part in sound.items()
+            if not part.is_confirmed
         }
         # The whole is at least its confirmed parts, and at most what all parts and the rest can be.
         return Outcome(Verdict.DISAGREES, Witness.PARTS, Reason.PARTS_ABOVE_WHOLE, whole_uj, upper_uj), doubted
     if is_complete and whole_uj > upper_uj + lag_uj:
         return Outcome(Verdict.DISAGREES, Witness.PARTS, Reason.WHOLE_ABOVE_PARTS, parts_uj, upper_uj), {}
-    return NO_WITNESS, {}
+    rest_uj = max(whole_uj - parts_uj, 0) + round(WHOLE_TOLERANCE * whole_uj) + lag_uj
+    standing = {
+        key: Outcome(Verdict.STANDS_STILL, Witness.WHOLE_HOST, Reason.COUNTER_STANDS, 0, rest_uj)
+        for key, part in parts.items()
+        if part.energy_uj == 0
+        and part.before_uw >= MIN_PARTS_MOVE_UW
+        and 2 * (part.whole_before_uw - whole_uj * PJ_PER_UJ // window_us) < part.before_uw
+    }
+    return NO_WITNESS, standing

@@ -17,7 +17,7 @@ from footprint.core.log_documents import read_json
 from footprint.core.records import FootprintError
 
 _HEAD_BYTES = 4096
-_MAX_NAMED, _DOCUMENTS = 20, 100
+_MAX_NAMED, _DOCUMENTS = 12, 100
 _NAME = re.compile(r"[^\W\d][\w .:/\[\]()%-]{0,40}")
 # The common and combined logs: an address, a time in brackets, a request line in quotes.
 _ACCESS_LOG = re.compile(r'\[\d{1,2}/[A-Za-z]{3}/\d{4}:[^\]]*\].*"[A-Z]+ \S+')

@@ -19,12 +19,13 @@ import pyarrow as pa
 
 from footprint.core.limits import Reject
 from footprint.core.line_chunks import HashedStream, LineChunks
-from footprint.core.log_documents import MAX_DOCUMENT_BYTES, read_documents
+from footprint.core.log_documents import MAX_DOCUMENT_BYTES, UnknownColumns, read_documents
 from footprint.core.log_formats import COLUMNS_OF, FieldMap
 from footprint.core.log_times import parse_time
 from footprint.core.log_values import Times
 from footprint.core.timestamps import BadTimestamp, format_instant
 from footprint.ledger.csv_reader import read_csv
+from footprint.ledger.input_description import looks_like
 from footprint.ledger.json_decoder import decoder_of
 from footprint.ledger.jsonl_reader import in_batches, read_jsonl, to_array
 from footprint.ledger.parquet_reader import MAGIC, read_parquet
@@ -91,6 +92,8 @@ def read_mapped_file(path: str, field_map: FieldMap, digest: Any = None) -> Iter
             documents = read_documents(path, lines, field_map, decoder_of(field_map))
             rows = ((number, row) for number, document in documents for row in field_map.read(document))
             yield from in_batches(rows, lines, columns_of)
+    except UnknownColumns as error:
+        raise UnreadableFile(f"{error}{looks_like(path)}") from None
     except OSError as error:
         raise UnreadableFile(f"{path}: {error.strerror or error}") from None
 

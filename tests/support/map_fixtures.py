@@ -17,6 +17,7 @@ EXPECTED: dict[str, list[dict[str, Any]]] = json.loads((FOLDER / "expected.json"
 OPTIONS = {
     "burstgpt.csv": Options(origin="2026-07-01T00:00:00Z"),
     "mooncake.jsonl": Options(origin="2026-07-01T00:00:00Z"),
+    "tgi.jsonl": Options(service="chat"),
     "ollama-server.log": Options(zone="UTC", service="chat"),
     "nvidia-smi.csv": Options(zone="Europe/Paris", constants={"host": "inf-01"}),
     "ipmi.log": Options(zone="Europe/Paris", constants={"host": "inf-01"}),

@@ -18,7 +18,10 @@ from collectors.process_groups import ProcessGroups
 from collectors.sensor_set import SensorSet
 from collectors.shipper import Shipper
 from collectors.spool import Spool
+from footprint.core.resources import data_path
 from footprint.core.samples import Channel, Sample
+from tests.unit.collectors.test_otlp import traces
+from tests.unit.collectors.test_otlp_calls import chat
 
 S = 1_000_000
 GPU = Channel("GPU-1", "gpu", "nvml-energy", ceiling_uw=1000 * S, alias="gpu:0")
@@ -70,7 +73,9 @@ def agent(tmp_path: Path) -> Agent:
     proc = tmp_path / "proc"
     (proc / "1").mkdir(parents=True)
     config = AgentConfig(host="a", spool=tmp_path / "spool", proc=proc, sysfs=tmp_path / "sys", processes=("own=pid:1",))
-    follower = LogTailer(Gateway(str(tmp_path / "requests.jsonl"), "footprint"))
+    field_map = (data_path("maps") / "footprint.toml").read_text() + '\n[[keep]]\npath = "start"\n'
+    (tmp_path / "own.toml").write_text(field_map)
+    follower = LogTailer(Gateway(str(tmp_path / "requests.jsonl"), str(tmp_path / "own.toml")))
     groups = ProcessGroups(config.processes, proc, config.sysfs)
     return Agent(
         config, SensorSet(config, (Simulated, Broken)), Spool(config.spool, 0.01), groups, "boot", log_tailers=[follower]
@@ -96,7 +101,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     for at_s in range(4, 10):
         second(agent, at_s)
     log = Path(agent.log_tailers[0].pattern)
-    log.write_text('no request\n{"start": "2026-07-01T00:00:00Z", "model": "m", "use_case": "ada@example.org"}\n')
+    log.write_text('no request\n{"start": "2026-07-01T00:00:00Z", "model": "m", "use_case": "ada@example.org", "unit": []}\n{}\n')
     agent.write_records(9 * S, 9 * S)
     log.write_text("cut\n")
     shipper.ship_pending()
@@ -104,6 +109,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     shipper.refused_spool.append(["{}"])
     receiver = OtlpReceiver(0, "spans", agent.spool.append)
     receiver.count("a body that is not OTLP")
+    receiver.receive("/v1/traces", traces(chat("1", 0, 2, gen_ai__usage__cache_read__input_tokens=2495)))
     receiver.close()
     agent.receivers.append(receiver)
     for at_s in range(10, 60):

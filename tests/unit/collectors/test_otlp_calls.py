@@ -81,6 +81,12 @@ CASES: dict[str, list[Span]] = {
         openinference("1", 0, 2, "4", "LLM"),
         openinference("2", 2, 4, "4", "LLM"),
     ],
+    "operations with names of their own": [
+        chat("1", 0, 2, gen_ai__operation__name="acompletion"),
+        chat("2", 2, 4, gen_ai__operation__name="responses"),
+        chat("3", 0, 4, gen_ai__operation__name="run_agent_step"),
+        chat("4", 0, 4, gen_ai__operation__name="execute_tool"),
+    ],
     "AI SDK": [
         span("3", 0, 4, "", 1, ai__usage__promptTokens=200, ai__usage__completionTokens=20, ai__model__id="m"),
         chat("1", 0, 2, "3", kind=1),
@@ -119,6 +125,9 @@ def test_cancelled_calls_and_times_to_the_first_token_are_read(tmp_path: Path) -
             chat("3", 4, 6, inputs=12, gen_ai__usage__cache_read__input_tokens=2495),
         ]
         assert receiver.receive("/v1/traces", traces(*spans)) == Counter()
+        assert receiver.mended == {"cached_input_tokens: beside input_tokens, added to it": 1}
+        late = receiver.receive("/v1/traces", traces(chat("4", 9, 8)))
+        assert late == {"requests that cannot be (end: before start)": 1}
     finally:
         receiver.close()
     records = [from_line(line) for line in lines]

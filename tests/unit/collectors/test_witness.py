@@ -320,6 +320,38 @@ def test_a_whole_server_that_stands_at_one_value_while_its_parts_move_is_refuted
     assert (last.verdict, last.reason) == (Verdict.STANDS_STILL, Reason.POWER_STANDS)
 
 
+@pytest.mark.parametrize("frozen_s", [240, 243, 337])
+@pytest.mark.parametrize("period_s", [0, 10])
+def test_a_part_that_freezes_stands_still_and_is_no_evidence_against_the_whole(
+    tmp_path: Path, frozen_s: int, period_s: int
+) -> None:
+    """The whole goes on at one value: so the part goes on drawing, and did not fall."""
+    frozen = replace(CPU, device="gpu-2", component="gpu", source="xe-energy", period_us=period_s * S)
+    others = ((WALL, steady(700)), (CPU, steady(150)), (frozen, lambda second: 200 if second < frozen_s else 0))
+    agent = run(tmp_path, others=others, seconds=900)
+    assert {v.verdict for v in verdicts(agent, "wall")["ipmi"]} == {Verdict.NO_WITNESS}
+    assert {v.verdict for v in verdicts(agent, "cpu:0")["rapl"]} == {Verdict.NO_WITNESS}
+    last = verdicts(agent, "gpu-2")["xe-energy"][-1]
+    assert (last.verdict, last.witness, last.reason) == (Verdict.STANDS_STILL, Witness.WHOLE_HOST, Reason.COUNTER_STANDS)
+    assert last.low_uj <= 200 * last.window_us <= last.high_uj <= 700 * last.window_us
+
+
+def test_boards_that_count_nothing_do_not_make_the_whole_server_impossible(tmp_path: Path) -> None:
+    others = ((WALL, steady(6_000)), (CPU, steady(200)))
+    agent = run(tmp_path, Board(steady(0), has_power=False), others=others, seconds=400)
+    assert verdicts(agent)[COUNTER.source][-1].verdict == Verdict.STANDS_STILL
+    assert {v.verdict for v in verdicts(agent, "wall")["ipmi"]} == {Verdict.NO_WITNESS}
+
+
+def test_a_part_that_falls_with_the_whole_server_is_not_refuted_by_it(tmp_path: Path) -> None:
+    def part(second: int) -> float:
+        return 200 if second < 240 else 0
+
+    others = ((WALL, lambda second: 500 + part(second)), (CPU, steady(150)), (replace(CPU, device="cpu:1"), part))
+    agent = run(tmp_path, others=others, seconds=900, host_busy=0)
+    assert Witness.WHOLE_HOST not in {v.witness for v in verdicts(agent, "cpu:1")["rapl"]}
+
+
 def test_a_whole_server_that_follows_its_parts_is_not_suspected(tmp_path: Path) -> None:
     def load(second: int) -> float:
         return 600 if second // 60 % 2 else 100
@@ -395,3 +427,35 @@ def test_parts_of_a_partitioned_board_bear_its_verdict(tmp_path: Path) -> None:
 def test_the_notes_of_the_agent_stay_small(tmp_path: Path) -> None:
     agent = run(tmp_path, Board(steady(300)), seconds=1200)
     assert len(agent.witness._steps) <= 2 * 300 // 5
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_readings_and_records_may_come_at_any_instant(tmp_path: Path, seed: int) -> None:
+    luck = random.Random(seed)
+    board = Board(steady(300))
+    agent = make_agent(tmp_path, type("Simulated", (Boards,), {"boards": (board,)}))
+    mono_us = 0
+    for tick in range(300):
+        agent.read_sensors(WALL_US + mono_us, mono_us)
+        if tick % 10 == 0 or luck.random() < 0.1:
+            agent.write_records(WALL_US + mono_us, mono_us)
+            instants = [step.mono_us for step in agent.witness._steps]
+            assert all(after - before >= S for before, after in pairwise(instants))
+        mono_us += luck.choice([S] * 40 + [1, 1_000, S // 2, 40 * S])
+    assert agent.judgement_failures == 0
+
+
+def test_an_error_of_the_judgement_is_told_once_and_stops_no_measurement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(steady(300))
+    agent = make_agent(tmp_path, type("Simulated", (Boards,), {"boards": (board,)}))
+
+    def fail() -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(type(agent.witness), "judge", lambda witness: fail())
+    run(tmp_path, board, seconds=60, agent=agent)
+    assert agent.judgement_failures == 7
+    assert capsys.readouterr().err.count("cannot be judged") == 1
+    assert used_uj([r for r in energy_readings(agent) if r.source == COUNTER.source], "GPU-1") == 60 * 300 * S

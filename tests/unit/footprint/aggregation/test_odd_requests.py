@@ -49,6 +49,7 @@ def kwh(row: dict[str, float]) -> float:
         f"{DAY_S + 1},{DAY_S + 6 * 86_400},chat,odd,1,10,10,x",
         f"{DAY_S + 7000},{DAY_S + 7000.004},chat,odd,1,300,480,x",  # an answer from a cache, which the log does not say
         f"{DAY_S + 7000.001},{DAY_S + 7002},chat,odd,1,300,480000,x",  # tokens in thousandths
+        f"{DAY_S + 7000.001},{DAY_S + 7001.5},chat,odd,1,3000000,20,x",
     ],
 )
 def test_an_odd_request_counts_bears_little_and_is_flagged(sqlite: Store, tmp_path: Path, odd: str) -> None:
@@ -60,6 +61,27 @@ def test_an_odd_request_counts_bears_little_and_is_flagged(sqlite: Store, tmp_pa
     assert rows["(idle)"]["accelerator_idle_kwh"] == pytest.approx(alone["(idle)"]["accelerator_idle_kwh"], rel=0.02)
     assert "requests-in-quarantine" in rows["odd"]["flags"]  # type: ignore[operator]
     assert "requests-in-quarantine" not in alone["usual"]["flags"]  # type: ignore[operator]
+
+
+def test_a_job_of_unknown_tokens_is_judged_by_its_use_case_only(sqlite: Store, tmp_path: Path) -> None:
+    import_energy(sqlite, write(tmp_path / "e.csv", energy_lines(DAY_S, 4 * HOUR_S)), NOW_US)
+    job, stuck = f"{DAY_S},{DAY_S + 14_000},chat,training,1,,,j", f"{DAY_S},{DAY_S + 14_000},chat,usual,1,,,s"
+    import_requests(sqlite, FACTS, write(tmp_path / "r.csv", [HEADER, *usual_lines(), job, stuck]), NOW_US)
+    compute(sqlite, FACTS)
+    rows = {row["use_case"]: row for row in query_rows(sqlite, FACTS, group=("use_case",))}
+    assert rows["training"]["accelerator_idle_kwh"] > 2 * rows["usual"]["accelerator_idle_kwh"]
+    assert [row["records"] for row in log_quality(sqlite, None, None)] == [1]
+
+
+def test_a_stuck_request_of_a_small_service_bears_ten_minutes(sqlite: Store, tmp_path: Path) -> None:
+    import_energy(sqlite, write(tmp_path / "e.csv", energy_lines(DAY_S, 4 * HOUR_S)), NOW_US)
+    lines = [HEADER, *usual_lines(5), f"{DAY_S},{DAY_S + 86_000},chat,odd,1,10,10,x"]
+    import_requests(sqlite, FACTS, write(tmp_path / "r.csv", lines), NOW_US)
+    compute(sqlite, FACTS)
+    rows = {row["use_case"]: row for row in query_rows(sqlite, FACTS, group=("use_case",))}
+    total = sum(kwh(row) for row in rows.values())
+    assert kwh(rows["odd"]) < 0.06 * total  # 630 s of four hours
+    assert "requests-in-quarantine" in rows["odd"]["flags"]
 
 
 def test_slow_and_fast_services_are_judged_by_their_own_pace(sqlite: Store, tmp_path: Path) -> None:
@@ -111,7 +133,7 @@ def test_findings_of_logs_are_listed_by_service_and_reason(sqlite: Store, tmp_pa
     assert [(row["outcome"], row["source"], row["reason"], row["records"]) for row in rows] == [
         ("quarantined", "chat", "a duration that its tokens do not explain", 1),
         ("quarantined", "chat", "far slower or faster than the others of its service", 1),
-        ("quarantined", "chat", "more tokens than a model writes in the time", 1),
+        ("quarantined", "chat", "more tokens than a model reads or writes in the time", 1),
         ("without work", "chat", "cached", 1),
         ("attempt", "chat", "another attempt answered, or followed", 1),
         ("mended", "import", "status: a request without work, whose tokens no model read or wrote", 1),

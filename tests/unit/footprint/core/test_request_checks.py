@@ -81,6 +81,9 @@ def test_what_is_mended_needs_no_mending(row: RequestNumbers) -> None:
         (numbers(0.25, output_tokens=800), []),
         (numbers(0.25, output_tokens=800_000), [TOO_FAST]),
         (numbers(0.25, output_tokens=80_000, requests=40), []),
+        (numbers(1.5, input_tokens=1_000_000), []),  # all that a large context holds, mostly from a cache that is not named
+        (numbers(1.5, input_tokens=3_000_000), [TOO_FAST]),
+        (numbers(1.5, input_tokens=3_000_000, cached_input_tokens=2_900_000), []),
     ],
 )
 def test_what_is_odd_is_seen_and_what_is_rare_is_not(row: RequestNumbers, expected: list[str]) -> None:

@@ -226,6 +226,61 @@ def test_a_board_at_rest_may_show_one_value_that_its_counter_confirms() -> None:
     assert {outcome.verdict for outcome in outcomes_of(gauge, counter).values()} == {Verdict.AGREES}
 
 
+SCRAPE_STEPS = 2  # of five seconds between two readings of an exporter
+
+
+def as_scraped(watts: list[float], phase: int) -> list[int]:
+    """Energies by step of a source that is read every other step: nothing in one, that of both in the next."""
+    return [
+        round(sum(watts[max(step - SCRAPE_STEPS + 1, 0) : step + 1]) * STEP_S * S) if step % SCRAPE_STEPS == phase else 0
+        for step in range(len(watts))
+    ]
+
+
+def gauge(watts: list[float], constant_steps: int, phase: int | None, **values: object) -> SourceSteps:
+    """A power that has been one value for so many steps."""
+    steps = [round(w * STEP_S * S) for w in watts] if phase is None else as_scraped(watts, phase)
+    period_us = 0 if phase is None else SCRAPE_STEPS * STEP_S * S
+    return source("p", steps, is_counter=False, period_us=period_us, constant_us=constant_steps * STEP_S * S, **values)
+
+
+@given(
+    st.floats(40, 650),
+    st.floats(40, 650),
+    st.integers(0, 10),
+    st.integers(14, 40),
+    st.sampled_from([None, 0, 1]),
+    st.floats(0.97, 1.03),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_power_that_stays_at_one_value_beside_a_counter_that_does_is_not_standing_still(
+    before_w: float, watts: float, before: int, after: int, phase: int | None, gain: float
+) -> None:
+    """Whatever the load did before, and however coarsely both are read."""
+    true_w = [before_w] * before + [watts] * after
+    first_reading = before if phase is None else next(step for step in range(before, before + 2) if step % SCRAPE_STEPS == phase)
+    power = gauge(true_w, before + after - 1 - first_reading, phase)
+    counter = replace(power, source="c", is_counter=True, steps_uj=tuple(round(gain * energy) for energy in power.steps_uj))
+    verdicts = {outcome.verdict for outcome in outcomes_of(power, counter).values()}
+    assert verdicts <= ({Verdict.AGREES, Verdict.NO_WITNESS} if before else {Verdict.AGREES})
+
+
+@given(st.floats(60, 650), st.floats(0.3, 0.7), st.integers(12, 24), st.sampled_from([None, 0, 1]), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_a_power_that_stays_where_its_counter_left_it_stands_still(
+    watts: float, change: float, since: int, phase: int | None, is_falling: bool
+) -> None:
+    frozen_w, moved_w = (watts, change * watts) if is_falling else (change * watts, watts)
+    moved = 3 * since  # the load has left the value of the frozen gauge for most of the window
+    power = gauge([frozen_w] * (since + moved), since + moved, phase)
+    true_w = [frozen_w] * since + [moved_w] * moved
+    true_uj = as_scraped(true_w, phase) if phase is not None else [round(w * STEP_S * S) for w in true_w]
+    counter = source("c", true_uj, period_us=power.period_us)
+    outcome = outcomes_of(power, counter)["p"]
+    assert (outcome.verdict, outcome.reason) == (Verdict.STANDS_STILL, Reason.POWER_STANDS)
+    assert outcome.low_uj <= sum(true_uj) <= outcome.high_uj
+
+
 def test_a_sound_source_beside_a_refuted_one_bounds_it_and_has_no_witness_itself() -> None:
     outcomes = outcomes_of(steady("c", 0), steady("p", 300, is_counter=False))
     assert outcomes["p"] == NO_WITNESS
