@@ -63,6 +63,7 @@ class Agent:
     context_changes: ContextChangeFilter = field(default_factory=ContextChangeFilter)
     sample_count: int = 0
     refused_records: int = 0
+    judgement_failures: int = 0
     seq: int = 0
     started: str = ""
     _spool_is_full: bool = False
@@ -144,7 +145,7 @@ class Agent:
         host_us = self._host_us()
         self.witness.note(at_us, mono_us, self.meters)
         self.witness.note_load(mono_us, contexts, host_us)
-        self.witness.judge()
+        self._judge_sensors()
         # A source whose samples are refused or doubted delivers nothing.
         self.sensors.distrust(self.witness.contradicted(), [*self.doubted_since(at_us), *self.witness.refusals])
         lines = [
@@ -170,6 +171,15 @@ class Agent:
             tailer.commit()
         self.boundary_lines.clear()
         self._log_spool_state("")
+
+    def _judge_sensors(self) -> None:
+        """Judge the sensors; an error in it, which is a defect of this program, is told and never stops the measurement."""
+        try:
+            self.witness.judge()
+        except Exception as error:
+            self.judgement_failures += 1
+            if self.judgement_failures == 1:
+                print(f"footprint-agent: the sensors cannot be judged: {type(error).__name__}: {error}", file=sys.stderr)
 
     def _log_spool_state(self, problem: str) -> None:
         if problem and not self._spool_is_full:

@@ -73,6 +73,7 @@ class AmdCollector(Collector):
 
     name = "amd"
     covers = "gpu-amd"
+    is_costly_to_open = True
 
     def __init__(self, config: AgentConfig) -> None:
         self._smi = _amdsmi()

@@ -77,6 +77,7 @@ class Collector:
     name: str
     covers: str
     is_estimate: bool = False
+    is_costly_to_open: bool = False  # it starts a program or loads a library
 
     def __init__(self, config: AgentConfig) -> None:
         """Find the devices.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import shutil
 import sys
 
 from collectors.base import Unavailable
 from collectors.config import BadConfig, load_config, load_organisation
+from footprint.core.line_chunks import UnreadableFile
 from footprint.core.log_formats import load_map
 from footprint.core.records import FootprintError
 from footprint.core.secret_files import restrict_new_files
@@ -38,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--dry-run", action="store_true", help="count the records by reason, and send none")
         if name == "selftest":
             command.add_argument("--minutes", type=_positive, default=2.0, metavar="N", help="length of the test (default 2)")
-            command.add_argument("--load", default="", metavar="CMD", help="program that loads the GPUs, started for the steps")
+            command.add_argument(
+                "--load", type=_program, default="", metavar="CMD", help="program that loads the GPUs, started for the steps"
+            )
             command.add_argument("--output", default="", metavar="FILE", help="keep the report as JSON")
         if name == "run":
             command.add_argument("--otlp", action="store_true", help="receive OTLP on 127.0.0.1:4318 ([agent] otlp_port)")
@@ -48,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         restrict_new_files()
     try:
         return _run_command(options)
+    except UnreadableFile as error:
+        print(f"footprint-agent: {error}", file=sys.stderr)
+        return FAILURE
     except (BadConfig, FootprintError, ValueError) as error:
         print(f"footprint-agent: {error}", file=sys.stderr)
         return CONFIGURATION
@@ -66,6 +74,17 @@ def _positive(text: str) -> float:
     if not 0 < value <= 60:
         raise argparse.ArgumentTypeError("more than 0 and at most 60 minutes")
     return value
+
+
+def _program(text: str) -> str:
+    """A command line whose program exists: a slip shows before the test, which takes minutes."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no command: {error}") from None
+    if words and shutil.which(words[0]) is None:
+        raise argparse.ArgumentTypeError(f"{words[0]!r} is no program here; for the syntax of a shell: --load \"sh -c '…'\"")
+    return text
 
 
 def _run_command(options: argparse.Namespace) -> int:

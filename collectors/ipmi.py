@@ -75,6 +75,7 @@ class IpmiCollector(Collector):
 
     name = "ipmi"
     covers = "wall"
+    is_costly_to_open = True
 
     def __init__(self, config: AgentConfig) -> None:
         self._commands = [command for command in COMMANDS if shutil.which(command[0])]

@@ -59,6 +59,7 @@ def problem_counts(agent: Agent) -> dict[str, int]:
         "sources_standing_still": verdicts.count(Verdict.STANDS_STILL),
         "samples_refused": agent.witness.refused_samples.total(),
         "records_refused": agent.refused_records,
+        "judgement_failures": agent.judgement_failures,
         "log_lines_refused": sum(tailer.refused_lines for tailer in agent.log_tailers),
         "personal_names_dropped": sum(tailer.personal_names for tailer in agent.log_tailers),
         "log_gaps": sum(tailer.logs.gaps for tailer in agent.log_tailers),

@@ -45,8 +45,10 @@ def probe(config: AgentConfig) -> bool:
         external = scraper.read(*wall_and_monotonic_us()) if scraper is not None and number in (0, ROUNDS - 1) else ()
         for sample in sensors.collect(*wall_and_monotonic_us(), external):
             trials.setdefault((sample.channel.device, sample.channel.source), []).append(sample)
-    for (device, source), trial in trials.items():
-        print(_line(trial, [other for key, other in trials.items() if key[0] == device and key[1] != source]))
+    results = {key: _result(trial, _others(trials, *key)) for key, trial in trials.items()}
+    width = max((len(text) for _, text in results.values()), default=0)
+    for key, trial in trials.items():
+        print(_line(trial, *results[key], width))
     for remark in sensors.remarks():
         print(f"note: {remark}", file=sys.stderr)
     for reason in sensors.reasons.values():
@@ -59,16 +61,20 @@ def probe(config: AgentConfig) -> bool:
     return bool(trials)
 
 
-def _line(trial: Trial, others: list[Trial]) -> str:
+def _others(trials: dict[tuple[str, str], Trial], device: str, source: str) -> list[Trial]:
+    return [trial for key, trial in trials.items() if key[0] == device and key[1] != source]
+
+
+def _line(trial: Trial, is_doubted: bool, result: str, width: int) -> str:
     last, channel = trial[-1], trial[-1].channel
     power_w = _mean_w(trial)
     reading = f"{last.counter_uj / 1e6:.3f} J" if last.counter_uj is not None else ""
     if power_w is not None:
         reading += f" ({power_w:.1f} W)" if reading else f"{power_w:.1f} W"
-    is_doubted, result = _result(trial, others)
     quality = DOUBTED if is_doubted else QUALITY_TEXTS[grade_of(channel.source, counter=last.counter_uj is not None)]
     name = channel.alias or channel.device
-    return f"{name:10} {channel.component:5} {reading:>28}  {quality:21} {result:38} {channel.source:19} {channel.model}".rstrip()
+    head = f"{name:10} {channel.component:5} {reading:>28}  {quality:21}"
+    return f"{head} {result:{width}}  {channel.source:19} {channel.model}".rstrip()
 
 
 def _mean_w(trial: Trial) -> float | None:
@@ -91,17 +97,24 @@ def _result(trial: Trial, others: list[Trial]) -> tuple[bool, str]:
     duration_s = (last.mono_us - trial[0].mono_us) / US_PER_S
     if power_w * UW_PER_W > last.channel.ceiling_uw:
         return True, f"above {last.channel.ceiling_uw / UW_PER_W:,.0f} W, which it cannot draw"
-    powers_w = [other_w for other in others if (other_w := _mean_w(other)) is not None and other_w >= MIN_TRIAL_W]
+    shown_w = [other_w for other in others if (other_w := _mean_w(other)) is not None]
+    powers_w = [other_w for other_w in shown_w if other_w >= MIN_TRIAL_W]
     if not power_w:
         beside = f", and another source shows {powers_w[0]:.1f} W" if powers_w else ""
         what = "stood still" if last.counter_uj is not None else "showed nothing"
         return True, f"{what} for {duration_s:.1f} s{beside}"
     if not powers_w:
-        return False, "no second source"
+        return False, _without_witness(others, shown_w)
     nearest_w = min(powers_w, key=lambda other_w: abs(other_w - power_w))
     if abs(nearest_w - power_w) <= TRIAL_DIFFERENCE * max(nearest_w, power_w):
         return False, f"agrees with its second source for {duration_s:.1f} s"
     return True, f"another source shows {nearest_w:.1f} W"
+
+
+def _without_witness(others: list[Trial], shown_w: list[float]) -> str:
+    if shown_w:
+        return f"its second source shows {max(shown_w):.1f} W"
+    return "its second source shows no power yet" if others else "no second source"
 
 
 def list_collectors() -> list[str]:

@@ -197,6 +197,9 @@ def verdict_text(code: IntEnum) -> str:
 
 def run_selftest(config: AgentConfig, minutes: float = 2.0, load_command: str = "", output: str = "") -> int:
     """Run the test, print the report, write it as JSON to ``output`` if given, and return the exit status."""
+    if output:
+        _check_writable(Path(output))
+    print(f"{len(LOADS)} steps of {minutes * 60 / len(LOADS):g} s; Ctrl-C ends the test and its load", file=sys.stderr)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     report = measure(config, minutes, load_command)
@@ -205,6 +208,15 @@ def run_selftest(config: AgentConfig, minutes: float = 2.0, load_command: str = 
         Path(output).write_text(report.to_json(), encoding="utf-8")
         print(f"report: {output}", file=sys.stderr)
     return report.status
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OSError now, and not after minutes, where the report cannot be written; leaves no file."""
+    is_new = not path.exists()
+    with path.open("a", encoding="utf-8"):
+        pass
+    if is_new:
+        path.unlink()
 
 
 def _interrupt(_number: int, _frame: Any) -> None:
@@ -475,7 +487,11 @@ def _lag_s(one: SensorSeries, steps: Sequence[Step]) -> float | None:
         return None
     middle, step = (rest + loaded) / 2, steps[1]
     return next(
-        (max(at_us - step.start_us, 0) / 1e6 for at_us, power in one.powers_w(step.start_us, step.end_us) if power >= middle),
+        (
+            round(max(at_us - step.start_us, 0) / 1e6, 2)
+            for at_us, power in one.powers_w(step.start_us, step.end_us)
+            if power >= middle
+        ),
         None,
     )
 
@@ -536,13 +552,14 @@ def _verdict(
     highest_uw = max((power for power in powers if power is not None), default=0.0) * 1e6
     beside = [other for other in siblings if other.channel.source in agreement]
     compared = [_against(one, other, agreement[other.channel.source], window_us) for other in beside]
-    # A source that never moves may be at fault itself where the two differ, so it accuses nobody that moves.
+    # A source that stands while its device draws energy is at fault itself, so it accuses nobody that does not.
     accusers = zip(beside, compared, strict=True)
     contradicted = next(
         (
             judgement
             for other, judgement in accusers
-            if judgement.verdict != Verdict.AGREES and (is_still or len(set(other.value)) > 1)
+            if judgement.verdict != Verdict.AGREES
+            and (judgement.verdict == Verdict.STANDS_STILL or not _stands_beside(other, one))
         ),
         None,
     )
@@ -569,11 +586,26 @@ def _against(one: SensorSeries, other: SensorSeries, ratio: float, window_us: tu
     witness = Witness.OTHER_SOURCE if other.is_counter == one.is_counter else Witness.OWN_POWER
     if abs(ratio - 1) <= AGREEMENT:
         return _Judgement(Verdict.AGREES, witness, Reason.NONE, allowed)
-    if len(set(one.value)) == 1:
+    if _stands_beside(one, other):
         reason = Reason.COUNTER_STANDS if one.is_counter else Reason.POWER_STANDS
         return _Judgement(Verdict.STANDS_STILL, witness, reason, allowed)
     reason = Reason.SOURCES_DIFFER if other.is_counter == one.is_counter else Reason.COUNTER_AGAINST_POWER
     return _Judgement(Verdict.DISAGREES, witness, reason, allowed)
+
+
+def _stands_beside(one: SensorSeries, other: SensorSeries) -> bool:
+    """Whether a source shows one value all the time although another one, which differs, shows energy or a change of power.
+
+    An even power beside an even power of another value stands no stiller than that one: nothing tells which is wrong.
+    """
+    if len(set(one.value)) > 1:
+        return False
+    if one.is_counter or one.value[0] == 0:
+        return True
+    start_us, end_us = other.time_us[0], other.time_us[-1]
+    edges = [start_us + (end_us - start_us) * quarter // 4 for quarter in range(5)]
+    powers_w = [power for first, last in pairwise(edges) if (power := other.power_w(first, last)) is not None]
+    return max(powers_w, default=0.0) - min(powers_w, default=0.0) > AGREEMENT * max(powers_w, default=0.0)
 
 
 def report_lines(report: SelftestReport) -> list[str]:
@@ -598,19 +630,23 @@ def _sensor_lines(sensor: SensorResult) -> list[str]:
     witness = "" if sensor.witness == "none" else f"; witness: {sensor.witness.replace('_', ' ')}"
     lines = [f"{sensor.alias or sensor.device} {sensor.source} {sensor.model}".rstrip() + f": {sensor.verdict}{reason}{witness}"]
 
-    def number(value: float | None, form: str = ".1f") -> str:
-        return "unknown" if value is None else format(value, form)
+    def number(value: float | None, form: str = "z.1f", unit: str = "") -> str:
+        return "unknown" if value is None else f"{value:{form}} {unit}".rstrip()
 
     lines.append(
         f"  power by step [W]      {', '.join(number(power) for power in sensor.power_w)}; noise at rest "
         f"{number(sensor.noise_w, '.2f')}"
     )
-    follows = {True: "follows the load", False: "does not follow the load", None: "not loaded"}[sensor.follows]
-    lines.append(f"  response               {number(sensor.response_w)} W, {follows}, lag {number(sensor.lag_s, '.2f')} s")
-    lines.append(
-        f"  readings               {sensor.readings}, jitter {number(sensor.jitter_ms)} ms, new value every "
-        f"{number(sensor.update_period_s, '.3f')} s, smallest step {number(sensor.resolution, '.6g')} {sensor.resolution_unit}"
+    follows = {True: "follows the load", False: "does not follow the load", None: "not judged by the load"}[sensor.follows]
+    lag = "" if sensor.lag_s is None else f", lag {sensor.lag_s:.2f} s"
+    lines.append(f"  response               {number(sensor.response_w, unit='W')}, {follows}{lag}")
+    changes = (
+        "never changed"
+        if sensor.resolution is None
+        else f"new value every {number(sensor.update_period_s, '.3f', 's')}, smallest step "
+        f"{number(sensor.resolution, '.6g', sensor.resolution_unit)}"
     )
+    lines.append(f"  readings               {sensor.readings}, jitter {number(sensor.jitter_ms, unit='ms')}, {changes}")
     if sensor.agreement:
         lines.append(
             "  beside other sources   " + ", ".join(f"{ratio:.3f} of {name}" for name, ratio in sorted(sensor.agreement.items()))

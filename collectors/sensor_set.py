@@ -17,6 +17,7 @@ from footprint.core.sensor_verdicts import Reason, SensorState
 
 _COMPONENT = {"gpu": "gpu", "cpu": "cpu", "dram": "dram", "wall": "host"}
 RETRY_INTERVAL_US = 60 * 1_000_000
+MAX_COSTLY_RETRY_US = 960 * 1_000_000
 MIN_WITNESS_BMC_S = 60.0  # a second service processor is read rarely: each reading starts a program or asks a slow processor
 
 
@@ -34,18 +35,29 @@ class SensorSet:
         self._delivered: set[type[Collector]] = set()
         self._doubted: set[tuple[str, str]] = set()
         self._opened_us: int | None = None
+        self._costly_retries: dict[type[Collector], tuple[int, int]] = {}  # when to try again, and the wait before [µs]
 
     def open_missing(self, mono_us: int) -> None:
-        """Open collectors that are not open yet, once a minute; close estimates of what is delivered meanwhile."""
+        """Open collectors that are not open yet, once a minute (costly ones ever more rarely); close estimates not needed now."""
         if self._opened_us is not None and mono_us < self._opened_us + RETRY_INTERVAL_US:
             return
         is_first, self._opened_us = self._opened_us is None, mono_us
         for collector_type in sorted(self._collector_types, key=lambda collector_type: collector_type.is_estimate):
             if collector_type.is_estimate and self._is_covered(collector_type.covers, is_first=is_first):
                 self._close_collector(collector_type)
-            elif collector_type not in self.working:
-                self._open_collector(collector_type)
+            elif collector_type not in self.working and mono_us >= self._costly_retries.get(collector_type, (mono_us, 0))[0]:
+                is_open = self._open_collector(collector_type)
+                if collector_type.is_costly_to_open:
+                    self._delay_retry(collector_type, mono_us, is_open=is_open)
         self._learn_devices()
+
+    def _delay_retry(self, collector_type: type[Collector], mono_us: int, *, is_open: bool) -> None:
+        """Wait twice as long after each vain attempt that starts a program or loads a library."""
+        if is_open:
+            self._costly_retries.pop(collector_type, None)
+            return
+        wait_us = min(2 * self._costly_retries.get(collector_type, (0, RETRY_INTERVAL_US // 2))[1], MAX_COSTLY_RETRY_US)
+        self._costly_retries[collector_type] = mono_us + wait_us, wait_us
 
     def _is_covered(self, component: str, *, is_first: bool) -> bool:
         """Whether an estimate of a component has to wait: something delivers it, or may do so with its first sample."""

@@ -127,10 +127,10 @@ class SensorWitness:
             if meter.last.power_uw is not None:
                 self._note_power(key, meter, mono_us)
         if self._steps and mono_us - self._steps[-1].mono_us < MIN_STEP_US:
-            if len(self._steps) == 1:
+            # After a pause the note before is far: then the one just made stays, and this one would be a step of no length.
+            if len(self._steps) == 1 or mono_us - self._steps[-2].mono_us >= self.step_us + MIN_STEP_US:
                 return
-            if mono_us - self._steps[-2].mono_us < self.step_us + MIN_STEP_US:
-                self._steps.pop()
+            self._steps.pop()
         self._steps.append(_Step(at_us, mono_us, counts))
         while self._steps[-1].mono_us - self._steps[0].mono_us > MAX_WINDOW_US + self.step_us:
             self._steps.popleft()

@@ -155,11 +155,21 @@ def _instant(text: str | None, zone: Any, language: str) -> str:
     return format_local_time(text, zone, language) if text else ""
 
 
+def _selftest(context: PageContext, host: str) -> dict[str, Any] | None:
+    """The newest report of a self-test of the host; None without one."""
+    return context.read(_selftest_of_host, host)  # type: ignore[no-any-return]
+
+
+def _selftest_of_host(store: Any, _config: Any, host: str, _now_us: int) -> dict[str, Any] | None:
+    with store.read() as connection:
+        return latest_selftests(connection).get(host)
+
+
 def _selftest_card(context: PageContext, host: str) -> Any:
     language = context.view.language
     title = translate(language, "sens_selftest")
-    rows = [row for row in _rows(context, host) if row["selftest_at"]]
-    if not rows:
+    report = _selftest(context, host)
+    if report is None:
         steps = [
             html.P(translate(language, "sens_selftest_none")),
             html.Pre(html.Code(f"footprint-agent selftest --output {host}.json\nfootprint sensors {host} --import {host}.json")),
@@ -168,16 +178,16 @@ def _selftest_card(context: PageContext, host: str) -> Any:
     names = ("device", "sens_source", "sens_verdict", "sens_update", "sens_resolution", "sens_jitter", "sens_lag", "sens_noise")
     body = [
         (
-            row["device"],
+            row["alias"] or row["device"],
             row["source"],
-            translate(language, f"sens_said_{row['selftest_verdict'].replace(' ', '_')}"),
+            translate(language, f"sens_said_{row['verdict'].replace(' ', '_')}"),
             _joules(row["update_period_s"], language),
             "" if row["resolution"] is None else f"{format_number(row['resolution'], language)}\u00a0{row['resolution_unit']}",
             *(_joules(row[name], language) for name in ("jitter_ms", "lag_s", "noise_w")),
         )
-        for row in rows
+        for row in report["sensors"]
     ]
-    when = _instant(rows[0]["selftest_at"], context.config.timezone, language)
+    when = _instant(report["at"], context.config.timezone, language)
     return card(
         title,
         translate(language, "sens_selftest_sub", at=when),
@@ -255,17 +265,19 @@ def _residuals_card(context: PageContext, host: str) -> Any:
 
 def _unread_card(context: PageContext, host: str) -> Any:
     language = context.view.language
-    assert context.store is not None
     rows = [row for row in _rows(context, host) if row["last_reading"] is None]
-    with context.store.read() as connection:
-        report = latest_selftests(connection).get(host)
+    report = _selftest(context, host)
     reasons = [] if report is None else report["not_read"]
     title = translate(language, "sens_unread")
     if not rows and not reasons:
         return card(title, "", html.P(translate(language, "sens_unread_none")), language, wide=True)
-    head = [translate(language, name) for name in ("device", "sens_source", "status", "reason")]
-    body = [(row["device"], row["source"], row["state"] or "", row["reason"] or "") for row in rows]
-    body += [("", "", translate(language, "sens_at_selftest"), sentence) for sentence in reasons]
-    return card(
-        title, translate(language, "sens_unread_sub"), scrollable(table(head, body, title), title, "prose"), language, wide=True
-    )
+    parts: list[Any] = []
+    if rows:
+        head = [translate(language, name) for name in ("device", "sens_source", "status", "reason")]
+        body = [(row["device"], row["source"], row["state"] or "", row["reason"] or "") for row in rows]
+        parts.append(scrollable(table(head, body, title), title, "prose"))
+    if reasons:
+        # The agent's own sentences, in its language.
+        sentences = html.Ul([html.Li(sentence, lang="en") for sentence in reasons])
+        parts += [html.P(translate(language, "sens_at_selftest")), sentences]
+    return card(title, translate(language, "sens_unread_sub"), parts, language, wide=True)

@@ -208,7 +208,8 @@ def _certify(
             raise CannotCalibrate(
                 f"the sensors of {request.host} read more than the wall (the meter reads {ratio.value:.3f} times "
                 "their sum): a device is "
-                "read twice, a sensor reads too much, or the meter is on another supply; `footprint sensors` shows the verdicts"
+                "read twice, a sensor reads too much, or the meter is on another supply or writes another unit than W or J; "
+                "`footprint sensors` shows the verdicts"
             )
         uplift = from_uncertainties(ratio.value, *ratio.u)
         ratios["uplift"] = ratio

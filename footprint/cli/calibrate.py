@@ -99,7 +99,7 @@ def _calibrate(
     from footprint.core.limits import name_fault
     from footprint.figures.query import parse_bound
     from footprint.ledger.certificates import add_certificate
-    from footprint.ledger.meter_file import read_meter
+    from footprint.ledger.meter_file import read_meter, rejected_lines
 
     host, meter_path, serial, expires = named
     if fault := name_fault(serial):
@@ -109,8 +109,7 @@ def _calibrate(
     readings = read_meter(meter_path, now)
     refused = len(readings.rejects)
     if refused:
-        first = next(iter(readings.rejects))
-        say(f"{meter_path}: {refused} lines were not taken, the first: line {first.line}, {first.column} {first.reason}")
+        say(f"{meter_path}: {rejected_lines(readings.rejects)}")
     if refused > MAX_REFUSED_SHARE * (readings.samples + refused):
         raise CheckFailed(f"more than {MAX_REFUSED_SHARE:.0%} of the lines of {meter_path} were not taken; mend the file")
     request = CalibrationRequest(host, serial, until_us, meter_class, *bounds, device=device)
@@ -123,7 +122,9 @@ def _calibrate(
     if dry_run:
         say("nothing was stored (--dry-run)")
         return Exit.OK
-    add_certificate(store, calibration.certificate)
+    if not add_certificate(store, calibration.certificate):
+        say("this certificate is stored already; nothing changed")
+        return Exit.OK
     say("certificate stored; `footprint aggregate` computes the days that it changes")
     return Exit.OK
 

@@ -32,8 +32,8 @@ def sensors(
 
     facts, store = opened(config)
     if import_ is not None:
-        report = import_selftest(store, import_, now_us())
-        say(f"{import_}: self-test of {report['host']}, {report['at']}, {len(report['sensors'])} sensors")
+        report = import_selftest(store, import_, now_us(), host)
+        say(f"{import_}: self-test of {report['host']}, {report['at']}, sensors: {len(report['sensors'])}")
     rows = sensor_table(store, facts, now_us(), language, host=host)
     empty = f"no sensor of {host} is known" if host else "no sensor is known; `footprint doctor` shows what can be measured here"
     return print_rows(list(COLUMNS), rows, form, output, empty)

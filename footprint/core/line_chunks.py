@@ -137,6 +137,8 @@ class LineChunks:
         """(number of the first line, complete lines); only the last line of the stream may lack its line end."""
         while True:
             self._fill(CHUNK_BYTES)
+            while not self._ended and len(self._rest) <= self.max_line_bytes and b"\n" not in self._rest:
+                self._read_more()
             cut = self._rest.rfind(b"\n") + 1
             if not cut and len(self._rest) > self.max_line_bytes:
                 self._skip_long_line()

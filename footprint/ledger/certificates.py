@@ -14,10 +14,17 @@ from footprint.storage.database import Store, table
 CALIBRATION = "calibration"  # kind of the event
 
 
-def add_certificate(store: Store, certificate: CalibrationCertificate) -> None:
-    """Append a certificate; the days that it changes are computed again by the next aggregation."""
+def add_certificate(store: Store, certificate: CalibrationCertificate) -> bool:
+    """Append a certificate; the days that it changes are computed again by the next aggregation.
+
+    Returns False, and appends nothing, where the newest one of the host differs in the instant of its making alone.
+    """
     with store.begin() as connection:
+        earlier = [stored for stored in stored_certificates(connection) if stored.host == certificate.host]
+        if earlier and replace(earlier[-1], made_us=certificate.made_us) == certificate:
+            return False
         store.record_event(connection, certificate.made_us, CALIBRATION, certificate.to_json())
+    return True
 
 
 def stored_certificates(connection: Connection) -> tuple[CalibrationCertificate, ...]:

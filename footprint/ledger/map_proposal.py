@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -15,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from footprint.core.csv_dialect import find_dialect, named_separator
+from footprint.core.csv_dialect import Dialect, find_dialect, named_separator
 from footprint.core.limits import (
     FIRST_INSTANT_US,
     LAST_INSTANT_US,
@@ -52,40 +53,44 @@ _PRIVATE = re.compile(
 # Names of fields, most telling first; in small letters and underscores.
 _TIME_NAMES = {
     "start": r"start|start_time|started_at|start_at|start_ts|start_timestamp|begin|request_start|request_created_at|received_at|"
-    r"arrival|arrival_time|start_time_s|start_time_ms|request_timestamp|request_at|request_time_start",
+    r"arrival|arrival_time|start_time_s|start_time_ms|request_timestamp|request_at|request_time_start|debut|date_debut|heure_debut",
     "end": r"end|end_time|ended_at|end_at|end_ts|end_timestamp|finish|finished_at|finish_time|completed_at|response_created_at|"
-    r"stop_time|response_timestamp|finish_timestamp|response_at",
+    r"stop_time|response_timestamp|finish_timestamp|response_at|fin|date_fin|heure_fin",
     "first_token": r"first_token|first_token_at|first_token_time|completion_start_time|first_chunk_at",
-    "stamp": r"timestamp|ts|time|created_at|created|datetime|date|date_time|logged_at|event_time|at|t|asctime|time_local|msec",
+    "stamp": r"timestamp|ts|time|created_at|created|datetime|date|date_time|logged_at|event_time|at|t|asctime|time_local|msec|"
+    r"horodatage|date_heure",
 }
 _UNIT_WORD = r"(_(s|secs?|seconds|ms|msec|millis|milliseconds|us|ns))?"
 _SPAN_NAMES = (
-    r"(total_|request_|response_|e2e_|e_2_e_|llm_)?(duration|latency|elapsed|elapsed_time|response_time|request_time|"
+    r"(total_|request_|response_|e2e_|e_2_e_|llm_)?(duration|duree|latency|elapsed|elapsed_time|response_time|request_time|"
     rf"processing_time|use_time|took|delay|run_time|runtime|wall_time|time_taken){_UNIT_WORD}"
 )
 _FIRST_SPAN_NAMES = rf"(ttft|time_to_first_token|first_token_latency|first_token_duration){_UNIT_WORD}"
 _COUNT_NAMES = {
     "input_tokens": r"(prompt|input|in|context|request|n_prompt|num_prompt|num_input)_tokens?|tokens_(in|input|prompt)|"
-    r"prompt_eval_count|(input|prompt)_token_count|(prompt|input)_length|token_input|tokens_sent",
+    r"prompt_eval_count|(input|prompt)_token_count|(prompt|input)_length|token_input|tokens_sent|"
+    r"(jetons|tokens)_(en_|d_)?entree",
     "cached_input_tokens": r"(input_)?cached_(input_|prompt_)?tokens|cache_read_input_tokens|prompt_cache_hit_tokens|"
     r"cache_tokens|input_cached_tokens|cache_read_tokens|cached_content_token_count",
     "output_tokens": r"(completion|output|out|generated|generation|response|n_gen|n_completion|num_output|num_completion|"
     r"num_generated)_tokens?|tokens_(out|output|completion|generated)|eval_count|"
-    r"(output|candidates|completion)_token_count|output_length|token_output|tokens_received",
+    r"(output|candidates|completion)_token_count|output_length|token_output|tokens_received|"
+    r"(jetons|tokens)_(en_|de_)?sortie",
     "requests": r"num_(model_)?requests|request_count|requests|n_requests|calls",
 }
 _TEXT_NAMES = {
-    "model": r"(model|llm|engine)(_name|_id|_group|_alias)?|(requested|response|request|deployed)_model(_name)?|"
+    "model": r"(model|modele|llm|engine)(_name|_id|_group|_alias)?|(requested|response|request|deployed)_model(_name)?|"
     r"(model_)?deployment(_name)?|ai_model|gen_ai_(response|request)_model",
-    "use_case": r"(x_)?use_?case(_name)?|project(_name)?|app(_name|lication|lication_name)?|team(_alias|_name)?|feature|"
+    "use_case": r"(x_)?use_?case(_name)?|cas_d_usage|projet|equipe|project(_name)?|"
+    r"app(_name|lication|lication_name)?|team(_alias|_name)?|feature|"
     r"department|organi[sz]ation|product|workload|purpose|business_unit|cost_cent(er|re)",
     "service": r"service(_name)?|endpoint_name|upstream_cluster",
-    "status": r"(http_)?status(_code)?|response_(code|status)(_code)?|state|outcome|result_status|success|is_success|ok",
+    "status": r"statut|(http_)?status(_code)?|response_(code|status)(_code)?|state|outcome|result_status|success|is_success|ok",
     "id": r"(request|call|completion|response|trace|log|event|correlation|x_request)_?id|id|uuid",
     # A pod or a node may be named after the person who started it.
     "replica": r"replica|upstream(_host|_addr)?|backend(_host|_name)?|served_by|server_name",
 }
-_POWER_NAMES = r"(.*_)?(power(_draw|_usage|_reading)?|watts?)(_(draw|usage|w|watts?|mw|kw|instant|average))*"
+_POWER_NAMES = r"(.*_)?(power(_draw|_usage|_reading)?|puissance|watts?)(_(draw|usage|w|watts?|mw|kw|instant|average))*"
 _DEVICE_NAMES = r"index|gpu(_index|_id)?|uuid|gpu_uuid|device|outlet(_name)?|channel"
 _OK_WORDS = ("ok", "success", "succeeded", "completed", "complete", "done", "true", "1", "finished", "stop", "200")
 _ERROR_WORDS = ("error", "failure", "failed", "fail", "false", "0", "timeout", "exception")
@@ -205,17 +210,20 @@ def _sample(path: str) -> tuple[list[dict[str, Any]], str]:
 
 
 def _sample_table(path: str, lines: LineChunks) -> tuple[list[dict[str, Any]], str]:
-    header = lines.peek().decode("utf-8", "replace").strip()
-    separator = named_separator(header)
-    if separator:
+    header = _header(lines)
+    if named_separator(header):
         lines.take()
-        header = lines.peek().decode("utf-8", "replace").strip()
+        header = _header(lines)
     names = [name.strip() for name in find_dialect(header).cells(header) or ()]
     if len(names) < 2 or any(not name or len(name) > _MAX_NAME_LENGTH for name in names):
         raise UnreadableFile(f"{path}: neither JSON nor a table with a header{looks_like(path)}")
     fields = {"start": [_quoted(name) for name in names]}  # all columns, so that each row has all cells
     every = FieldMap("sample", Path("sample.toml"), {"format": "csv", "fields": fields}, Options())
     return [document for _, document in islice(read_documents(path, lines, every), SAMPLE)], 'format = "csv"\n'
+
+
+def _header(lines: LineChunks) -> str:
+    return (Dialect(";").decoded(lines.peek()) or "").strip()
 
 
 def _quoted(name: str) -> str:
@@ -253,7 +261,8 @@ def _walk(value: Any, path: str, names: tuple[str, ...], depth: int) -> Iterator
 
 
 def _plain_name(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # Durée is duree
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()).strip("_")
 
 
 def _record_path(leaves: Sequence[_Leaf], documents: Sequence[dict[str, Any]]) -> str:

@@ -35,6 +35,15 @@ class MeterReadings:
     rejects: RejectList
 
 
+def rejected_lines(rejects: RejectList) -> str:
+    """How many lines were not taken, and the first one with its reason."""
+    first = next(iter(rejects))
+    # The reasons of times name options of `import`, which this file has not.
+    remedy = "; write times as 2026-10-14T09:00:00+02:00" if first.column == "time" else ""
+    reason = first.reason.partition(" (")[0]
+    return f"{len(rejects)} lines were not taken, the first: line {first.line}, {first.column} {reason}{remedy}"
+
+
 def read_meter(path: str, now_us: int) -> MeterReadings:
     """Read a meter's file: CSV, JSON Lines or Parquet with ``time`` and one of ``power_w`` and ``energy_j``.
 
@@ -52,7 +61,10 @@ def read_meter(path: str, now_us: int) -> MeterReadings:
         names = [name for name in COLUMNS[1:] if name in batch.columns]
         if "time" not in batch.columns or not names:
             missing = "time" if "time" not in batch.columns else "power_w or energy_j"
-            raise UnreadableFile(f"{path}: required column missing: {missing}{looks_like(path)}")
+            raise UnreadableFile(
+                f"{path}: required column missing: {missing}; name the columns time and power_w or energy_j"
+                f"{looks_like(path, has_columns=True)}"
+            )
         errors = ColumnErrors(batch.lines)
         time_us = column_parsers.parse_instants(batch.column("time"), "time", errors, now_us, required=True)
         columns: dict[str, pa.Array] = {name: batch.column(name) for name in names}
@@ -74,7 +86,10 @@ def read_meter(path: str, now_us: int) -> MeterReadings:
     time_us, value = (np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64) for parts in (times, values))
     time_us, first = np.unique(time_us, return_index=True)
     if len(time_us) < 2:
-        raise UnreadableFile(f"{path}: fewer than two samples of power_w or energy_j were taken{looks_like(path)}")
+        reason = f"; {rejected_lines(rejects)}" if len(rejects) else ""
+        raise UnreadableFile(
+            f"{path}: fewer than two samples of power_w or energy_j were taken{reason}{looks_like(path, has_columns=True)}"
+        )
     unknown, zero = np.full(len(time_us), -1, dtype=np.int64), np.zeros(len(time_us), dtype=np.int64)
     samples = Samples(time_us, value[first], unknown, zero)
     limit_us = gap_limit_us(np.diff(time_us))

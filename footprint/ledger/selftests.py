@@ -11,7 +11,8 @@ from sqlalchemy import Connection, select
 
 from footprint.core.limits import instant_fault, name_fault, personal_name_fault
 from footprint.core.records import FootprintError
-from footprint.core.timestamps import BadTimestamp, parse_instant
+from footprint.core.sensor_verdicts import Verdict
+from footprint.core.timestamps import BadTimestamp, format_instant, parse_instant
 from footprint.storage import schema
 from footprint.storage.database import Store, table
 
@@ -19,6 +20,7 @@ SELFTEST = "selftest"  # kind of the event
 FORM, FORM_VERSION = "footprint-selftest", 1
 MAX_BYTES = 1 << 20
 MAX_SENSORS = 1000
+_VERDICTS = tuple(verdict.name.lower().replace("_", " ") for verdict in Verdict)
 _TEXTS = ("device", "alias", "component", "source", "model", "grade", "verdict", "witness", "reason", "resolution_unit")
 _NUMBERS = ("jitter_ms", "update_period_s", "resolution", "noise_w", "response_w", "lag_s", "judged_j", "readings")
 
@@ -27,8 +29,8 @@ class BadSelftest(FootprintError):
     """A file that is no report of a self-test; the message says why."""
 
 
-def import_selftest(store: Store, path: str, now_us: int) -> dict[str, Any]:
-    """Store the report of a file; the same report again is stored once.
+def import_selftest(store: Store, path: str, now_us: int, host: str | None = None) -> dict[str, Any]:
+    """Store the report of a file, of ``host`` if given; the same report again is stored once.
 
     Raises
     ------
@@ -36,6 +38,8 @@ def import_selftest(store: Store, path: str, now_us: int) -> dict[str, Any]:
         If the file cannot be read, or is no report of this form.
     """
     report = _checked(path, now_us)
+    if host is not None and report["host"] != host:
+        raise BadSelftest(f"{path}: is the self-test of {report['host']}, not of {host}; nothing was stored")
     text = json.dumps(report, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     event = table(schema.Event)
     with store.begin() as connection:
@@ -80,7 +84,8 @@ def _checked(path: str, now_us: int) -> dict[str, Any]:
         raise BadSelftest(f"{path}: host is missing or no name of a host")
     return {
         "host": host,
-        **{name: _text(path, document, name) for name in ("at", "agent", "kernel")},
+        "at": format_instant(at_us),
+        **{name: _text(path, document, name) for name in ("agent", "kernel")},
         "duration_s": _number(path, document, "duration_s"),
         "not_read": [_line(path, line) for line in _list(path, document, "not_read")],
         "notes": [_line(path, line) for line in _list(path, document, "notes")],
@@ -93,6 +98,8 @@ def _sensor(path: str, sensor: Any) -> dict[str, Any]:
         raise BadSelftest(f"{path}: a sensor is no object")
     texts = {name: _text(path, sensor, name) for name in _TEXTS}
     numbers = {name: _number(path, sensor, name) for name in _NUMBERS}
+    if texts["verdict"] not in _VERDICTS:
+        raise BadSelftest(f"{path}: verdict is none of: {', '.join(_VERDICTS)}")
     follows = sensor.get("follows")
     return {**texts, **numbers, "follows": follows if isinstance(follows, bool) else None}
 
@@ -122,6 +129,10 @@ def _number(path: str, document: dict[str, Any], name: str) -> float | None:
     value = document.get(name)
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
         raise BadSelftest(f"{path}: {name} is no number")
-    return float(value)
+    return number

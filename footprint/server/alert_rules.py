@@ -122,13 +122,13 @@ def expired_certificates(store: Store, config: Config, now_us: int) -> Iterator[
                 (
                     f"Le certificat du compteur {last.serial} a expiré le {local_times[0]} ({config.timezone}). Le "
                     "surcoût déclaré ou supposé "
-                    "vaut de nouveau, et l’intervalle s’élargit.\nPour étalonner de nouveau : footprint calibrate "
+                    "vaut de nouveau, avec son intervalle.\nPour étalonner de nouveau : footprint calibrate "
                     f"{host} --meter FICHIER …"
                 ),
                 (
                     f"The certificate of meter {last.serial} expired on {local_times[1]} ({config.timezone}). The "
                     "declared or assumed uplift "
-                    f"holds again, and the interval is wider.\nTo calibrate again: footprint calibrate {host} --meter FILE …"
+                    f"holds again, with its interval.\nTo calibrate again: footprint calibrate {host} --meter FILE …"
                 ),
             ),
         )

@@ -23,6 +23,7 @@ from tests.support.http_servers import QuietHandler
 
 LIMIT_MIB = 32
 LIMIT_CORE = 0.001
+BOARDS, POWER_CHANGE_S = 8, 3
 ALLOWED = (
     "footprint",
     "footprint.core.records",
@@ -79,11 +80,18 @@ def start_agent(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
     """Start the agent on simulated sensors; return it with the environment variables of the sensors."""
     powercap(folder / "sys", sockets=2, dram=True)
     library = build_nvml(folder)
+    # Boards and packages differ, as real ones do: equal ones would be taken for one sensor under several names.
+    boards = [f"gpu power={220 + 40 * index}" for index in range(BOARDS)]
+    changes = [
+        f"at {second} power {second % BOARDS} {200 + 7 * second % 400}"
+        for second in range(1, 20 * POWER_CHANGE_S * BOARDS, POWER_CHANGE_S)
+    ]
+    (folder / "scenario").write_text("\n".join([*boards, *changes]) + "\n")
     (folder / "token").write_text("fp_test")
     (folder / "token").chmod(0o600)
     sensors = {
         "FOOTPRINT_SYSFS": str(folder / "sys"),
-        "NVML_SIM_GPUS": "8",
+        "NVML_SIM_SCENARIO": str(folder / "scenario"),
         "LD_LIBRARY_PATH": str(library.parent) if library else "",
     }
     agent_variables = {
@@ -106,7 +114,7 @@ def weigh(seconds: int, folder: Path) -> tuple[float, float]:
         for second in range(seconds):
             time.sleep(1)
             for index, path in enumerate(counters):
-                path.write_text(str(10**9 + second * 150_000_000 + index))
+                path.write_text(str(10**9 + second * (100 + 13 * index) * 1_000_000 + second % 3 * 9_000_000))
             if second == min(10, seconds // 2):
                 start, cpu_before_s = time.monotonic(), cpu_s(agent.pid)
         return resident_mib(agent.pid), (cpu_s(agent.pid) - cpu_before_s) / (time.monotonic() - start)

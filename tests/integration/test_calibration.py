@@ -190,6 +190,56 @@ def test_a_french_spreadsheet_gives_the_same_certificate(office: Office, capsys:
     assert second.uplift == first.uplift
 
 
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("time;power_w\n10/08/2026 10:00:00;612,4\n11/08/2026 10:00:01;611,9\n", "write times as 2026-10-14T09:00:00+02:00"),
+        ("time,power_w\n2026-08-10T10:00:00,612.4\n", "1 lines were not taken, the first: line 2, time"),
+        ("time,power_w\n2026-08-10T10:00:00Z,-5\n", "power_w negative"),
+        ("time,power_w\n", "a header without rows"),
+        ("Date;Puissance (W)\n10/08/2026;612,4\n", "name the columns time and power_w or energy_j"),
+    ],
+)
+def test_a_file_of_which_nothing_is_taken_says_why(
+    office: Office, capsys: pytest.CaptureFixture[str], lines: str, words: str
+) -> None:
+    _, _, folder = office
+    meter = folder / "wrong.csv"
+    meter.write_text(lines)
+    assert calibrate(folder, meter) == 1
+    message = capsys.readouterr().err
+    assert words in message
+    assert "maps guess" not in message
+    assert "--dates" not in message
+
+
+def test_the_same_certificate_is_stored_once(office: Office) -> None:
+    _, store, folder = office
+    meter = meter_file(folder, "2026-08-01", "2026-08-15")
+    assert [calibrate(folder, meter), calibrate(folder, meter)] == [0, 0]
+    assert len(stored(store)) == 1
+    assert calibrate(folder, meter, expires="2026-09-02") == 0
+    assert len(stored(store)) == 2
+
+
+def test_the_edition_tells_a_successor_and_leaves_out_what_was_replaced(office: Office) -> None:
+    config, store, folder = office
+    assert calibrate(folder, meter_file(folder, "2026-08-01", "2026-08-15")) == 0
+    first = stored(store)[0]
+    add_certificate(store, replace(first, serial="WM-18", made_us=first.made_us + 1, until_us=instant("2026-09-10")))
+    add_certificate(
+        store,
+        replace(first, serial="WM-19", made_us=first.made_us + 2, since_us=instant("2026-09-05"), until_us=instant("2027-09-05")),
+    )
+    compute(store, config, "2026-10-01")
+    draft = draft_edition(store, config, "2026-Q3", 2 * instant("2026-10-12"))
+    section = next(section for section in draft.edition.sections if section.name == "uncertainty_budget")
+    text = words(section.blocks[1].sentences)  # type: ignore[union-attr]
+    assert "WM-17" not in text
+    assert "that of meter WM-19 holds since then" in text
+    assert "holds again" not in text
+
+
 def test_the_facts_name_the_certificate(office: Office) -> None:
     from tests.support.services import api_over, local_client
 

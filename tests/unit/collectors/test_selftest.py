@@ -65,6 +65,12 @@ def power(
     return series
 
 
+def even_power(power_w: float) -> SensorSeries:
+    """A power of a CPU that shows one value all the time."""
+    times_us = list(range(0, 4 * STEP_S * S, S // 20))
+    return SensorSeries(Channel("cpu:0", "cpu", "acpi-power"), False, times_us, [round(power_w * 1e6)] * len(times_us))
+
+
 def judged(one: SensorSeries, others: tuple[SensorSeries, ...] = (), load: list[Step] | None = None) -> SensorResult:
     return selftest._judge(one, [one, *others], load or steps(), one.time_us)
 
@@ -102,6 +108,23 @@ def test_a_sensor_that_is_refreshed_slowly_says_its_period_and_noise() -> None:
             "stands still",
             "counter_stands",
             id="a standing counter beside power",
+        ),
+        pytest.param(
+            counter((37.5,) * 4),
+            (even_power(65.4),),
+            "disagrees",
+            "counter_against_power",
+            id="a counter of 57 % beside an even power",
+        ),
+        pytest.param(
+            even_power(65.4),
+            (counter((37.5,) * 4),),
+            "disagrees",
+            "counter_against_power",
+            id="an even power beside an even counter",
+        ),
+        pytest.param(
+            even_power(90.0), (counter(POWERS_W),), "stands still", "power_stands", id="a power beside a counter that moves"
         ),
     ],
 )
@@ -243,6 +266,24 @@ def test_a_load_command_is_stopped_with_all_it_started(simulated: AgentConfig, t
 def test_a_load_command_that_is_none_is_said(simulated: AgentConfig) -> None:
     result = measure(simulated, 0.02, "/no/such/program", collector_types=(RaplCollector,))
     assert any("cannot be started" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("load", "words"), [("while :; do :; done", "sh -c"), ("'open", "no command"), ("/no/such a", "no program")]
+)
+def test_a_load_that_cannot_start_is_refused_before_the_test(capsys: pytest.CaptureFixture[str], load: str, words: str) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["selftest", "--load", load])
+    assert refused.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(selftest, "measure", lambda *_: pytest.fail("the test began"))
+    assert main(["selftest", "--output", str(tmp_path / "missing" / "kept.json")]) == 1
+    assert "kept.json" in capsys.readouterr().err
 
 
 def lives(pid: int) -> bool:

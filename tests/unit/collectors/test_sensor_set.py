@@ -274,3 +274,25 @@ def test_the_kernel_says_its_boot_and_whether_its_clock_is_set(tmp_path: Path) -
     assert len(boot_id(Path("/proc"))) == 36
     assert boot_id(tmp_path) != boot_id(tmp_path)
     assert sync_state() in ("synchronised", "unsynchronised", "unknown")
+
+
+class Costly(One):
+    name, covers, is_costly_to_open = "costly", "wall", True
+    attempts = 0
+
+    def __init__(self, config: AgentConfig) -> None:
+        type(self).attempts += 1
+        super().__init__(config)
+
+
+def test_a_sensor_that_starts_a_program_is_looked_for_ever_more_rarely_and_still_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Costly, "present", False)
+    monkeypatch.setattr(Costly, "attempts", 0)
+    sensors = SensorSet(AgentConfig(), (Costly,))
+    for minute in range(60):
+        sensors.open_missing(minute * MINUTE)
+    assert Costly.attempts == len([0, 1, 3, 7, 15, 31, 47])
+    monkeypatch.setattr(Costly, "present", True)
+    for minute in range(60, 64):
+        sensors.open_missing(minute * MINUTE)
+    assert Costly in sensors.working

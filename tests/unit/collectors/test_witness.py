@@ -453,3 +453,35 @@ def test_parts_of_a_partitioned_board_bear_its_verdict(tmp_path: Path) -> None:
 def test_the_notes_of_the_agent_stay_small(tmp_path: Path) -> None:
     agent = run(tmp_path, Board(steady(300)), seconds=1200)
     assert len(agent.witness._steps) <= 2 * 300 // 5
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_readings_and_records_may_come_at_any_instant(tmp_path: Path, seed: int) -> None:
+    luck = random.Random(seed)
+    board = Board(steady(300))
+    agent = make_agent(tmp_path, type("Simulated", (Boards,), {"boards": (board,)}))
+    mono_us = 0
+    for tick in range(300):
+        agent.read_sensors(WALL_US + mono_us, mono_us)
+        if tick % 10 == 0 or luck.random() < 0.1:
+            agent.write_records(WALL_US + mono_us, mono_us)
+            instants = [step.mono_us for step in agent.witness._steps]
+            assert all(after - before >= S for before, after in pairwise(instants))
+        mono_us += luck.choice([S] * 40 + [1, 1_000, S // 2, 40 * S])
+    assert agent.judgement_failures == 0
+
+
+def test_an_error_of_the_judgement_is_told_once_and_stops_no_measurement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(steady(300))
+    agent = make_agent(tmp_path, type("Simulated", (Boards,), {"boards": (board,)}))
+
+    def fail() -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(type(agent.witness), "judge", lambda witness: fail())
+    run(tmp_path, board, seconds=60, agent=agent)
+    assert agent.judgement_failures == 7
+    assert capsys.readouterr().err.count("cannot be judged") == 1
+    assert used_uj([r for r in energy_readings(agent) if r.source == COUNTER.source], "GPU-1") == 60 * 300 * S

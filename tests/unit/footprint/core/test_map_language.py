@@ -293,6 +293,19 @@ def map_left_out(name: str) -> Counter[str]:
     return field_map.left_out
 
 
+def test_a_page_of_megabytes_on_one_line_is_read_and_one_beyond_the_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = {"num_model_requests": 1, "input_tokens": 2, "output_tokens": 3, "model": "m", "note": "x" * 900}
+    page = {"data": [{"start_time": 1782864000, "end_time": 1782867600, "results": [result] * 6000}]}
+    (tmp_path / "page.json").write_text(json.dumps(page) + "\n" + json.dumps(page) + "\n")
+    rows, unread = read_file(tmp_path / "page.json", map_of("openai-usage.json"))
+    assert (len(rows), unread) == (12_000, [])
+    monkeypatch.setattr("tests.support.map_fixtures.MAX_DOCUMENT_BYTES", 5 << 20)
+    rows, unread = read_file(tmp_path / "page.json", map_of("openai-usage.json"))
+    assert (rows, [line for line, _ in unread]) == ([], [1, 2])
+
+
 def test_a_table_is_followed_only_where_the_map_lists_its_columns(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text('format = "csv"\n[fields]\nstart = "t"\nmodel = "m"\n')

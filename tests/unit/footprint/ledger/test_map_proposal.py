@@ -85,6 +85,19 @@ def test_a_duration_without_a_unit_is_told_by_its_size(tmp_path: Path) -> None:
         assert f'plus = "duration", span_unit = "{unit}"' in propose_map(str(path)).text
 
 
+def test_a_table_of_a_spreadsheet_in_french_is_proposed_whole(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_bytes(
+        "Date;Application;Modèle;Durée (s);Jetons entrée;Jetons sortie\n14/10/2026 10:00:00;enquête;m;1,5;100;20\n".encode(
+            "cp1252"
+        )
+    )
+    (row,) = propose_map(str(path)).field_map.mapped(propose_map(str(path)).documents[0])
+    assert row == {
+        "start": "1791971998.5", "end": "1791972000", "model": "m", "input_tokens": "100", "output_tokens": "20", "use_case": "enquête"
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("file", sorted(file for file in EXPECTED if file.endswith(".jsonl")))
 def test_a_decoder_builds_nothing_that_no_map_names(file: str) -> None:
     """Prompts, answers and users are passed over; what the map reads is the same as from the whole payload."""

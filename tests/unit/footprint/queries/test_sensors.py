@@ -159,6 +159,32 @@ def test_the_page_shows_all_of_it_in_both_languages(office: tuple[Config, Store,
         assert [word for word in words if word not in shown] == []
 
 
+def test_the_page_shows_a_self_test_of_sources_that_have_no_readings(office: tuple[Config, Store, Path]) -> None:
+    config, store, folder = office
+    (sensor,) = json.loads(Path(written(folder)).read_text())["sensors"]
+    import_selftest(store, written(folder, sensors=[sensor | {"source": "nvml-energy"}]), NOW_US)
+    shown = page_text(store, config, "/sensors", "?host=a", "fr", NOW_US)
+    assert "nvml-energy" in shown
+    assert "Aucun autotest n’a été importé" not in shown
+
+
+def test_a_self_test_of_another_host_is_not_stored(
+    office: tuple[Config, Store, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, store, folder = office
+    assert status_of(["sensors", "b", "--import", written(folder), "--config", str(folder / "footprint.toml")]) != 0
+    assert "self-test of a, not of b" in capsys.readouterr().err
+    with store.read() as connection:
+        assert latest_selftests(connection) == {}
+
+
+def test_the_newest_self_test_is_told_by_its_instant_in_any_zone(sqlite: Store, tmp_path: Path) -> None:
+    import_selftest(sqlite, written(tmp_path, at="2026-10-01T01:30:00+02:00"), NOW_US)
+    import_selftest(sqlite, written(tmp_path, at="2026-10-01T00:30:00Z"), NOW_US)
+    with sqlite.read() as connection:
+        assert latest_selftests(connection)["a"]["at"] == "2026-10-01T00:30:00Z"
+
+
 def test_the_page_says_that_a_certificate_has_expired(office: tuple[Config, Store, Path]) -> None:
     config, store, _ = office
     add_certificate(store, certificate(until_us=NOW_US - S))
@@ -213,6 +239,8 @@ def test_the_command_imports_and_lists(office: tuple[Config, Store, Path], capsy
         {"sensors": [[]]},
         {"not_read": [1]},
         {"duration_s": True},
+        {"duration_s": 10**400},
+        {"sensors": [{"verdict": "great"}]},
     ],
 )
 def test_a_file_that_is_no_report_is_refused(sqlite: Store, tmp_path: Path, changes: dict[str, Any]) -> None:
