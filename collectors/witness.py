@@ -53,11 +53,12 @@ Key = tuple[str, str]  # device and source
 
 
 class _Count(NamedTuple):
-    """What a meter had counted at an instant."""
+    """What a meter had counted at an instant, and when its last sample was."""
 
     energy_uj: int
     covered_us: int
     resets: int
+    sample_us: int
 
 
 class _Step(NamedTuple):
@@ -123,7 +124,7 @@ class SensorWitness:
         self._due_us = mono_us + self.step_us
         counts = {}
         for key, meter in meters.items():
-            counts[key] = _Count(meter.energy_pj // PJ_PER_UJ, meter.covered_us, meter.resets)
+            counts[key] = _Count(meter.energy_pj // PJ_PER_UJ, meter.covered_us, meter.resets, meter.last.mono_us)
             self._channels[key] = meter.last.channel
             if meter.last.power_uw is not None:
                 self._note_power(key, meter, mono_us)
@@ -150,6 +151,8 @@ class SensorWitness:
         for context in contexts:
             if (busy_us := context.values.get("busy_us")) is not None:
                 readings = self._busy.setdefault(context.device, deque(maxlen=64))
+                if readings and mono_us - readings[-1][0] > MIN_SILENT_US:
+                    readings.clear()  # nobody counted its busy time meanwhile
                 if not readings or mono_us > readings[-1][0]:
                     readings.append((mono_us, busy_us))
         if host_us is not None and (not self._host or mono_us > self._host[-1][0]):
@@ -340,6 +343,10 @@ class SensorWitness:
         counts = [count for step in steps if (count := step.counts.get(key)) is not None]
         if len(counts) < len(steps):
             return None
+        channel = self._channels[key]
+        # What a counter shows after a silence is energy of the silence as well, which may be before the window.
+        if steps[0].mono_us - counts[0].sample_us > self.step_us + 2 * channel.period_us:
+            return None
         resets = counts[-1].resets - counts[0].resets
         if 0 < resets < MIN_RESETS:
             return None
@@ -347,7 +354,7 @@ class SensorWitness:
             max(after.energy_uj - before.energy_uj, 0) if after.resets == before.resets else 0
             for before, after in pairwise(counts)
         )
-        channel, elapsed_us = self._channels[key], steps[-1].mono_us - steps[0].mono_us
+        elapsed_us = steps[-1].mono_us - steps[0].mono_us
         if not resets and counts[-1].covered_us - counts[0].covered_us < MIN_COVERED * elapsed_us - channel.period_us:
             return None
         run = self._constant.get(key)
