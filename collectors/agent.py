@@ -15,6 +15,7 @@ from collectors.config import AgentConfig
 from collectors.device_context import ContextChangeFilter
 from collectors.log_tailer import LogTailer
 from collectors.mig_split import start_instances, update_instances
+from collectors.overlaps import MIN_SILENT_US, SILENT_PERIODS
 from collectors.process_groups import GroupUsage, ProcessGroups
 from collectors.procfs import PAGE_BYTES, ProcessTable
 from collectors.sensor_set import SensorSet
@@ -229,7 +230,7 @@ class Agent:
 
         def order(key: Key) -> tuple[bool, tuple[bool, int, str]]:
             last = self.meters[key].last
-            is_silent = last.mono_us + WITNESS_INTERVAL_US // 2 + last.channel.period_us < newest_us
+            is_silent = last.mono_us + max(MIN_SILENT_US, SILENT_PERIODS * last.channel.period_us) < newest_us
             return is_silent, self.witness.rank(key, is_power=last.power_uw is not None)
 
         return min(keys, key=order)

@@ -30,6 +30,7 @@ from footprint.core.sensor_judgement import (
     allowed_range,
     find_mirrors,
     find_swaps,
+    is_mirrored,
     judge_device,
     judge_whole,
 )
@@ -52,11 +53,12 @@ Key = tuple[str, str]  # device and source
 
 
 class _Count(NamedTuple):
-    """What a meter had counted at an instant."""
+    """What a meter had counted at an instant, and when its last sample was."""
 
     energy_uj: int
     covered_us: int
     resets: int
+    sample_us: int
 
 
 class _Step(NamedTuple):
@@ -106,6 +108,7 @@ class SensorWitness:
     _starts_us: dict[str, int] = field(default_factory=dict)  # start of the window of each device
     _bases: dict[Key, tuple[tuple[str, ...], int]] = field(default_factory=dict)  # sources of the range, and its margin
     _overlays: dict[Key, tuple[Outcome, int]] = field(default_factory=dict)  # what other devices refute, and its window
+    _mirrors: dict[Key, str] = field(default_factory=dict)  # device whose sensor a source repeats
     _before_zero: dict[Key, tuple[int, int]] = field(default_factory=dict)  # last power of a part, and of the whole [µW]
     _constant: dict[Key, _ConstantRun] = field(default_factory=dict)
     _busy: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)  # (instant, busy time) of boards
@@ -121,7 +124,7 @@ class SensorWitness:
         self._due_us = mono_us + self.step_us
         counts = {}
         for key, meter in meters.items():
-            counts[key] = _Count(meter.energy_pj // PJ_PER_UJ, meter.covered_us, meter.resets)
+            counts[key] = _Count(meter.energy_pj // PJ_PER_UJ, meter.covered_us, meter.resets, meter.last.mono_us)
             self._channels[key] = meter.last.channel
             if meter.last.power_uw is not None:
                 self._note_power(key, meter, mono_us)
@@ -148,18 +151,22 @@ class SensorWitness:
         for context in contexts:
             if (busy_us := context.values.get("busy_us")) is not None:
                 readings = self._busy.setdefault(context.device, deque(maxlen=64))
+                if readings and mono_us - readings[-1][0] > MIN_SILENT_US:
+                    readings.clear()  # nobody counted its busy time meanwhile
                 if not readings or mono_us > readings[-1][0]:
                     readings.append((mono_us, busy_us))
         if host_us is not None and (not self._host or mono_us > self._host[-1][0]):
             self._host.append((mono_us, *host_us))
         has_host = any(self._channels[key].component == "host" for key in self._constant)
         parts_uw = self._parts_uw() if has_host else {}
+        host_share = self._host_share(list(self._host)[-2:])
         for (device, source), run in self._constant.items():
-            share = _share(self._busy.get(device, ()), run.since_us, last_only=True)
+            channel = self._channels[device, source]
+            is_host = channel.component == "host"
+            share = host_share if is_host else _share(self._busy.get(device, ()), run.since_us, last_only=True)
             if share is not None:
                 run.low_share, run.high_share = min(run.low_share, share), max(run.high_share, share)
-            channel = self._channels[device, source]
-            if channel.component == "host":
+            if is_host:
                 sum_uw = sum(parts_uw.values())
                 if run.parts != parts_uw.keys():  # a part that came, fell silent or stands did not move
                     run.parts, run.low_parts_uw, run.high_parts_uw = frozenset(parts_uw), sum_uw, sum_uw
@@ -274,7 +281,8 @@ class SensorWitness:
         shares = {
             device: share for device, readings in self._busy.items() if (share := _share(readings, steps[0].mono_us)) is not None
         }
-        refuted = dict.fromkeys(find_mirrors(sources), (Witness.SIBLING, Reason.MIRRORS_SIBLING))
+        self._mirrors = find_mirrors(sources, self._mirrors)
+        refuted = dict.fromkeys(self._mirrors, (Witness.SIBLING, Reason.MIRRORS_SIBLING))
         refuted |= dict.fromkeys(find_swaps(sources, shares), (Witness.UTILISATION, Reason.SWAPPED))
         self._overlays = {
             key: item for key, item in self._overlays.items() if key in refuted or item[0].witness == Witness.WHOLE_HOST
@@ -289,8 +297,21 @@ class SensorWitness:
             high_uj = max(other.energy_uj for other in rivals) if is_swapped else source.energy_uj
             outcome = Outcome(Verdict.DISAGREES, *refuted[key], low_uj, high_uj)
             self._overlays[key] = outcome, steps[-1].mono_us - steps[0].mono_us
-            if key not in self.verdicts or self.verdicts[key].verdict not in _BAD:
-                self._decide(source, outcome, steps)
+            if not self._is_bad(key):
+                self._decide(*((source, outcome, steps) if is_swapped else self._since_mirrored(source, outcome, steps)))
+
+    def _since_mirrored(
+        self, source: SourceSteps, outcome: Outcome, steps: list[_Step]
+    ) -> tuple[SourceSteps, Outcome, list[_Step]]:
+        """Reach back over all notes in which a source was equal to the one that it mirrors: a constant load hid it."""
+        all_steps = list(self._steps)
+        pair = [
+            self._source((device, source.source), all_steps)
+            for device in (source.device, self._mirrors[source.device, source.source])
+        ]
+        if pair[0] is None or pair[1] is None or not is_mirrored(pair[0], pair[1]):
+            return source, outcome, steps
+        return pair[0], replace(outcome, high_uj=pair[0].energy_uj), all_steps
 
     def _decide(self, source: SourceSteps, outcome: Outcome, steps: Sequence[_Step]) -> None:
         """Take an outcome over as the current verdict of a source."""
@@ -322,6 +343,10 @@ class SensorWitness:
         counts = [count for step in steps if (count := step.counts.get(key)) is not None]
         if len(counts) < len(steps):
             return None
+        channel = self._channels[key]
+        # What a counter shows after a silence is energy of the silence as well, which may be before the window.
+        if steps[0].mono_us - counts[0].sample_us > self.step_us + 2 * channel.period_us:
+            return None
         resets = counts[-1].resets - counts[0].resets
         if 0 < resets < MIN_RESETS:
             return None
@@ -329,7 +354,7 @@ class SensorWitness:
             max(after.energy_uj - before.energy_uj, 0) if after.resets == before.resets else 0
             for before, after in pairwise(counts)
         )
-        channel, elapsed_us = self._channels[key], steps[-1].mono_us - steps[0].mono_us
+        elapsed_us = steps[-1].mono_us - steps[0].mono_us
         if not resets and counts[-1].covered_us - counts[0].covered_us < MIN_COVERED * elapsed_us - channel.period_us:
             return None
         run = self._constant.get(key)
@@ -349,10 +374,18 @@ class SensorWitness:
 
     def _load(self, device: str, start_us: int) -> Load:
         host = [reading for reading in self._host if reading[0] >= start_us]
-        host_share = None
-        if len(host) > 1 and host[-1][2] > host[0][2]:
-            host_share = (host[-1][1] - host[0][1]) / (host[-1][2] - host[0][2])
-        return Load(_share(self._busy.get(device, ()), start_us), host_share)
+        return Load(_share(self._busy.get(device, ()), start_us), self._host_share(host))
+
+    @staticmethod
+    def _host_share(readings: Sequence[tuple[int, int, int]]) -> float | None:
+        """Share of busy time of the host's processors between the first and the last reading; None if unknown."""
+        if len(readings) < 2 or readings[-1][2] <= readings[0][2]:
+            return None
+        return (readings[-1][1] - readings[0][1]) / (readings[-1][2] - readings[0][2])
+
+    def _is_bad(self, key: Key) -> bool:
+        """Whether the current verdict on a source contradicts it."""
+        return key in self.verdicts and self.verdicts[key].verdict in _BAD
 
     def _primary(self, device: str, counts: Mapping[Key, _Count]) -> Key:
         """Source of a device that counts."""

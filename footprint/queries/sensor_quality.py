@@ -7,11 +7,11 @@ device that was seen and is gone, or that never opened, has a row with its reaso
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from footprint.attribution.row_columns import HOST_DEVICE
 from footprint.calendar.slots import slot_length_us
@@ -30,7 +30,8 @@ from footprint.core.units import US_PER_HOUR, US_PER_S, kwh_from_uj
 from footprint.figures.dataset import Dataset
 from footprint.i18n.catalogue import NBSP
 from footprint.i18n.sensor_words import sensor_word
-from footprint.storage.database import Store
+from footprint.storage import schema
+from footprint.storage.database import Store, table
 
 CURRENT_US = 2 * US_PER_HOUR  # agents repeat verdicts every hour; older ones are of a host that is silent
 LASTING_US = 60 * US_PER_S  # doubt that lasts longer is a state of the sensor, of which people are to know
@@ -68,6 +69,7 @@ _LATEST = (
     "WHERE s.quantity LIKE 'verdict%/%' OR s.quantity LIKE 'witness%/%' OR s.quantity LIKE 'judged_uj/%' "
     "OR s.quantity LIKE 'doubt%/%' OR s.quantity LIKE 'sensor_%/%'"
 )
+_JUDGED_GRADES = ("counter", "power", "witness")  # a share and an estimate are no sensors
 _OTHER_BEFORE = "SELECT MAX(time_us) FROM reading WHERE stream_id = {stream:d} AND value <> {value:d} AND time_us < {at:d}"
 _FIRST_AFTER = "SELECT MIN(time_us) FROM reading WHERE stream_id = {stream:d} AND time_us > {after:d}"
 
@@ -127,17 +129,41 @@ class _Latest:
 
 
 def sensor_findings(store: Store, now_us: int) -> list[SensorFinding]:
-    """What is known now of every source that an agent judged or names, by host, device and source."""
+    """What is known now of every source, by host, device and source.
+
+    The only source of a device that no agent judged has no witness. Several of such a device witness for each other in the
+    figures of a period (``device_evidence``); of now nothing is known of them.
+    """
     by_source: dict[tuple[str, str, str], _Latest] = defaultdict(_Latest)
     with store.read() as connection:
         for stream, host, device, quantity, at_us, value in connection.execute(text(_LATEST), {"now_us": now_us}):
             name, _, source = quantity.partition("/")
             by_source[host, device, source].values[name] = stream, at_us, value
-        return [
+        findings = [
             finding
             for key, latest in sorted(by_source.items())
             if (finding := _finding(connection, *key, latest.values)) is not None
         ]
+        alone = _unjudged(store, connection, {(host, device) for host, device, _ in by_source}, now_us)
+    return sorted([*findings, *alone], key=lambda finding: (finding.host, finding.device, finding.source))
+
+
+def _unjudged(store: Store, connection: Connection, judged: Set[tuple[str, str]], now_us: int) -> list[SensorFinding]:
+    """The only source of each device of which no agent says anything, as files and servers are imported: it has no witness."""
+    stream, day = table(schema.Stream), table(schema.StreamDay)
+    last = select(day.c.stream_id, func.max(day.c.last_us).label("last_us")).group_by(day.c.stream_id).subquery()
+    is_sensor = stream.c.quantity.in_(("energy", "power")) & stream.c.grade.in_(_JUDGED_GRADES)
+    rows = connection.execute(select(stream, last.c.last_us).join(last, last.c.stream_id == stream.c.id).where(is_sensor)).all()
+    names = store.texts(connection, {name_id for row in rows for name_id in (row.host_id, row.device_id)})
+    by_device: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in rows:
+        by_device[names[row.host_id], names[row.device_id]].append(row)
+    return [
+        SensorFinding(*key, sources[0].source or sources[0].grade, at_us, at_us, SensorVerdict(at_us))
+        for key, sources in by_device.items()
+        if key not in judged and len(sources) == 1
+        for at_us in (min(sources[0].last_us, now_us),)
+    ]
 
 
 def troubled_sensors(store: Store, now_us: int) -> list[SensorFinding]:
@@ -186,13 +212,16 @@ def sensor_rows(
     """Rows with ``COLUMNS`` by host, device and source: findings of now, energies of the period by device.
 
     ``is_troubled`` says whether something is wrong now. Energies stand in the first row of a device. Devices that no agent
-    judges have a row with the worst verdict of the server in the period, without a source.
+    judges bear the worst verdict of the server in the period; of several sources of one it is not said which it is about.
     """
     energies = device_evidence(store, config, from_us, to_us)
     rows: list[dict[str, Any]] = []
     for finding in sensor_findings(store, now_us):
         evidence = energies.pop((finding.host, finding.device), None)
-        rows.append(_row(finding, language) | (evidence.row() if evidence is not None else {}))
+        row = _row(finding, language) | (evidence.row() if evidence is not None else {})
+        if evidence is not None and finding.state is None and finding.verdict == SensorVerdict(finding.at_us):
+            row["verdict"] = sensor_word(evidence.verdict, language)  # no agent judged it
+        rows.append(row)
     for (host, device), evidence in energies.items():
         if device != HOST_DEVICE:
             named = {"host": host, "device": device, "source": "", "is_troubled": False}

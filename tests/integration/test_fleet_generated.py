@@ -77,7 +77,7 @@ def kinds(door: str, names: Sequence[str] = LIE_KINDS) -> list[object]:
     """Kinds of lies; those that break the law today are expected to."""
     failures = known_failures()[f"generated-{door}"]
     return [
-        pytest.param(kind, marks=pytest.mark.xfail(reason=failures[kind], strict=False)) if kind in failures else kind
+        pytest.param(kind, marks=pytest.mark.xfail(reason=failures[kind], strict=True)) if kind in failures else kind
         for kind in names
     ]
 

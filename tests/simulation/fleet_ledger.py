@@ -24,6 +24,7 @@ from footprint.figures.query import Query
 from footprint.ledger.factor_store import load_factor_book
 from footprint.ledger.ingest import IngestService
 from footprint.ledger.ledger_view import LedgerView
+from footprint.queries.sensor_quality import sensor_findings
 from footprint.storage.database import Store
 from tests.simulation.fleet_host import START_US, MachineRun
 from tests.simulation.fleet_machine import US, Machine
@@ -129,6 +130,11 @@ def figures_of(
             if seconds.get(host) == length:
                 _add_zero(results[host], device, spans)
     _add_verdicts(store, results)
+    for finding in sensor_findings(store, now_us):
+        if finding.verdict is not None and finding.host in results:
+            said = VERDICTS[finding.verdict.verdict]
+            results[finding.host].verdicts.setdefault(finding.device, {}).setdefault(finding.source, said)
+            results[finding.host].ever.setdefault(finding.device, set()).add(said)
     store.close()
     return results
 

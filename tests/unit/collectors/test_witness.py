@@ -372,6 +372,32 @@ def test_a_counter_that_begins_to_count_twice_is_seen_within_two_minutes_and_for
     assert recorded[-1].verdict == Verdict.AGREES
 
 
+def test_a_counter_that_comes_back_after_minutes_did_not_count_them_in_seconds(tmp_path: Path) -> None:
+    """Its board is lost for five minutes and returns: what it counted meanwhile is no contradiction, nor is its busy time."""
+
+    class LostBoard(Board):
+        def samples(self, second: int, at_us: int, mono_us: int) -> Iterator[Sample]:
+            samples = list(super().samples(second, at_us, mono_us))
+            if not 300 <= second < 600:
+                yield from samples
+
+    agent = run(tmp_path, LostBoard(steady(280), busy=lambda second: 0.0 if 300 <= second < 600 else 1.0), seconds=900)
+    for source in (COUNTER.source, POWER.source):
+        assert {v.verdict for v in verdicts(agent)[source]} <= {Verdict.AGREES, Verdict.NO_WITNESS}
+
+
+def test_a_witness_is_recorded_at_each_interval_as_soon_as_the_counter_is_silent(tmp_path: Path) -> None:
+    class SilentCounter(Board):
+        def samples(self, second: int, at_us: int, mono_us: int) -> Iterator[Sample]:
+            self.has_counter = not 300 <= second < 600
+            yield from super().samples(second, at_us, mono_us)
+
+    agent = run(tmp_path, SilentCounter(steady(280)), seconds=900)
+    at_s = [record.mono_us // S for record in energy_readings(agent) if record.source == POWER.source]
+    assert {second for second in range(320, 600, 10)} <= set(at_s)
+    assert sum(second > 660 for second in at_s) <= 5
+
+
 def test_one_misread_of_a_service_processor_is_refused_and_counted(tmp_path: Path) -> None:
     others = ((WALL, lambda second: 4_294_967.295 if second % 60 == 30 else 412),)
     agent = run(tmp_path, others=others)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from footprint.aggregation.aggregate import aggregate
 from footprint.core.records import ContextReading, to_line
 from footprint.core.sensor_verdicts import Reason, SensorState, SensorVerdict, Verdict, Witness, verdict_to_values
 from footprint.i18n import sensor_words
+from footprint.impact.factor_book import shipped_book
+from footprint.ledger.importers import import_energy
 from footprint.ledger.ingest import IngestService
 from footprint.queries.agents import agent_rows
 from footprint.queries.sensor_quality import GONE, IN_DOUBT, STANDS_STILL, UNREAD, sensor_findings, sensor_rows, troubled_sensors
@@ -78,6 +83,37 @@ def test_a_verdict_of_a_silent_host_is_not_of_now(store: Store) -> None:
     verdict(store, 600, Verdict.DISAGREES)
     assert troubled_sensors(store, START_US + 700 * S)
     assert not troubled_sensors(store, START_US + 4 * 3600 * S)
+
+
+def test_the_only_source_of_an_imported_device_has_no_witness(store: Store, tmp_path: Path) -> None:
+    """Also where physics refutes it; two sources witness for each other in the figures."""
+    lines = ["time,host,device,component,source,energy_j,power_w"]
+    for at_s in range(0, 7200, 10):
+        lines += [
+            f"{DAY_S + at_s},b,cpu:0,cpu,rapl,{90 * at_s},",
+            f"{DAY_S + at_s},b,cpu:1,cpu,rapl,{60 * min(at_s, 3600)},",
+            f"{DAY_S + at_s},b,GPU-2,gpu,nvml-energy,{300 * at_s},",
+            f"{DAY_S + at_s},b,GPU-2,gpu,nvml-power,,300",
+        ]
+    path = tmp_path / "energy.csv"
+    path.write_text("\n".join(lines) + "\n")
+    verdict(store, 7000, Verdict.AGREES)
+    now_us = START_US + 7200 * S
+    import_energy(store, str(path), now_us)
+    aggregate(store, config(), shipped_book(), now_us)
+    findings = {finding.device: finding for finding in sensor_findings(store, now_us)}
+    assert set(findings) == {"GPU-1", "cpu:0", "cpu:1"}
+    for device in ("cpu:0", "cpu:1"):
+        assert (findings[device].source, findings[device].trouble) == ("rapl", "")
+        assert findings[device].verdict == SensorVerdict(START_US + 7190 * S)
+    rows = {row["device"]: row for row in sensor_rows(store, config(), None, None, now_us)}
+    assert {device: row["verdict"] for device, row in rows.items()} == {
+        "GPU-1": "agrees",
+        "GPU-2": "agrees",
+        "cpu:0": "no witness",
+        "cpu:1": "disagrees",
+    }
+    assert not troubled_sensors(store, now_us)
 
 
 @pytest.mark.parametrize("kind", [Verdict, Witness, SensorState, Reason])
