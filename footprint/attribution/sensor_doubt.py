@@ -26,11 +26,14 @@ from footprint.attribution.energy_intervals import (
     fill_gaps,
 )
 from footprint.attribution.largest_remainder import split_integers, sum_by_group
+from footprint.core.sensor_judgement import RELATIVE_TOLERANCE
 from footprint.core.sensor_verdicts import SensorVerdict, Verdict, Witness
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR
 
 HELD_US = 2 * US_PER_HOUR  # a verdict is repeated every hour; one lost repetition ends nothing
 _BAD = (Verdict.DISAGREES, Verdict.STANDS_STILL)
+# Agreement allows more than the interval of a counter: a difference above this is seen, and widens it.
+SEEN_DIFFERENCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class VerdictWindows:
 
     ``low_uw`` and ``high_uw`` are the mean powers [µW] that the witness allows, ``judged_uw`` the one that the source showed;
     ``is_bounded`` is False where no witness bounds them. ``excess_uw`` is the mean power in suspense, neither counted nor
-    refused. ``is_impossible``: what the source showed is beyond physics, so it is no candidate for the truth.
+    refused. ``is_impossible``: what the source showed is beyond physics, so it is no candidate for the truth. ``offset_uw`` is by
+    how much a source is above another one of the device that it agrees with; 0 where that is within its class.
     """
 
     start_us: Ints
@@ -51,6 +55,7 @@ class VerdictWindows:
     excess_uw: Floats
     is_bounded: NDArray[np.bool_]
     is_impossible: NDArray[np.bool_]
+    offset_uw: Floats
 
     def __len__(self) -> int:
         return len(self.start_us)
@@ -88,7 +93,9 @@ class VerdictWindows:
         witness = column("witness")
         is_bounded = (witness != Witness.NONE) & (column("window_us") > 0)
         is_impossible = (witness == Witness.BOUNDS) & (judged > high)
-        windows = cls(start, end, codes, judged, low, high, excess, is_bounded, is_impossible)
+        is_own = (codes == Verdict.AGREES) & np.isin(witness, (Witness.OWN_POWER, Witness.OTHER_SOURCE)) & (low > 0)
+        offset = np.where(is_own, _offset_uw(judged, low, high), 0.0)
+        windows = cls(start, end, codes, judged, low, high, excess, is_bounded, is_impossible, offset)
         return windows[end > start]
 
     def completed_by(self, other: VerdictWindows | None) -> VerdictWindows:
@@ -114,6 +121,19 @@ class VerdictWindows:
         position = np.searchsorted(self.start_us, instant_us, side="right") - 1
         inside = (position >= 0) & (instant_us < self.end_us[np.maximum(position, 0)])
         return np.where(inside, position, -1)
+
+
+def _offset_uw(judged: Floats, low: Floats, high: Floats) -> Floats:
+    """By how much a source is above the other one [µW]; 0 where that is within its class and what is rounded or late.
+
+    ``low`` and ``high`` are the power of the other source less and plus the relative tolerance, and a margin
+    (``footprint.core.sensor_judgement.allowed_range``).
+    """
+    below, above = 1 - RELATIVE_TOLERANCE, 1 / (1 - RELATIVE_TOLERANCE)
+    other = (low + high) / (below + above)
+    margin = np.maximum((high - low - other * (above - below)) / 2, 0.0)
+    offset: Floats = judged - other
+    return np.where(np.abs(offset) > SEEN_DIFFERENCE * other + margin, offset, 0.0)
 
 
 def _with_windows(verdicts: Sequence[SensorVerdict]) -> list[SensorVerdict]:
@@ -191,7 +211,19 @@ def _label(source: JudgedSource) -> EnergyIntervals:
     """Intervals of a source with what its witness says; as they are where none spoke."""
     if source.verdicts is None or not (source.verdicts.verdict == Verdict.AGREES).any():
         return source.intervals
-    return replace(source.intervals, doubt=replace(Doubt.none(len(source.intervals)), witness=_witness(source)))
+    low, high = _seen_difference(source)
+    return replace(source.intervals, doubt=Doubt(low, high, _witness(source)))
+
+
+def _seen_difference(source: JudgedSource) -> tuple[Ints, Ints]:
+    """By how much intervals may be too high and too low [µJ], by another source that agrees as far as it can be told."""
+    intervals, windows = source.intervals, source.verdicts
+    if windows is None or not windows.offset_uw.any():
+        zero = np.zeros(len(intervals), dtype=np.int64)
+        return zero, zero
+    position = windows.at((intervals.start_us + intervals.end_us) // 2)
+    offset_uj = np.append(windows.offset_uw, 0.0)[position] * ((intervals.end_us - intervals.start_us) / PJ_PER_UJ)
+    return np.ceil(np.maximum(offset_uj, 0.0)).astype(np.int64), np.ceil(np.maximum(-offset_uj, 0.0)).astype(np.int64)
 
 
 def _witness(source: JudgedSource) -> NDArray[np.int8]:
@@ -223,6 +255,8 @@ def _weigh(
         excess = np.append(source.verdicts.excess_uw, 0.0)[at]
         high = high + np.ceil(excess * (length_us / PJ_PER_UJ)).astype(np.int64)
         disputed |= excess > 0
+    seen_low, seen_high = _seen_difference(source)
+    low, high = np.maximum(low, seen_low), np.maximum(high, seen_high)
     doubt = Doubt(low, high, np.where(disputed, DISPUTED, witness).astype(np.int8))
     weighed = disbelieve(replace(intervals, energy_uj=energy, doubt=doubt), is_standing, STANDING)
     is_last = is_doubted | is_standing

@@ -22,6 +22,7 @@ REASONS = {
     "footprint/ledger/map_proposal.py": "shares and sizes by which a proposal is guessed, which a person then checks",
     "footprint/ledger/sources/watttime.py": "the international pound, a definition",
     "footprint/core/prometheus_metrics.py": "the largest counter that fits 64 bits",
+    "footprint/attribution/sensor_doubt.py": "the difference from which agreeing sources widen an interval, stated beside it",
     "footprint/core/sensor_judgement.py": "tolerances of the judgement, stated beside them; the limits of models are in data/",
     "footprint/core/counter_registers.py": "tolerances of the inference of ranges, stated beside them; the error of a median",
     "footprint/cli/query.py": "the default of an option, shown in its help",

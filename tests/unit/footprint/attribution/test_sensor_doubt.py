@@ -295,3 +295,22 @@ def test_a_counter_over_a_gap_is_bridged_below_the_ceiling() -> None:
     joule = 10**6
     read = intervals_from_counter(samples([0, 3_000_000 * joule], step_s=10_000), 300 * S, COUNTER, CEILING_UW)
     assert read.method.tolist() == [BRIDGED]
+
+
+@settings(max_examples=60, deadline=None)
+@given(ratio=st.floats(0.91, 1.09), power_w=st.floats(60, 900))
+def test_the_interval_of_sources_that_agree_holds_both(ratio: float, power_w: float) -> None:
+    """Agreement allows a tenth, more than the class of a counter: what lies between is in the interval."""
+    other_w = power_w / ratio
+    good = verdicts(Verdict.AGREES, power_w, 0.9 * other_w - 1, other_w / 0.9 + 1, range(60, 3660, 60))
+    merged = merge_sources([JudgedSource(0, steady(power_w), VerdictWindows.of(good))], DAY, CEILING_UW)
+    energy, doubts = int(merged.energy_uj.sum()), merged.doubts
+    assert energy == pytest.approx(power_w * 3600 * S)
+    class_uj = 0.058 * energy
+    low, high = (energy - max(class_uj, int(doubts.low_uj.sum())), energy + max(class_uj, int(doubts.high_uj.sum())))
+    margin_uj = 3600 * S  # of the watt that the witness leaves for rounding
+    assert low - margin_uj <= other_w * 3600 * S <= high + margin_uj
+    assert set(doubts.witness.tolist()) == {CONFIRMED}
+    if abs(ratio - 1) < 0.04:
+        assert not doubts.low_uj.any()
+        assert not doubts.high_uj.any()
