@@ -30,6 +30,7 @@ from footprint.core.sensor_judgement import (
     allowed_range,
     find_mirrors,
     find_swaps,
+    is_mirrored,
     judge_device,
     judge_whole,
 )
@@ -107,6 +108,7 @@ class SensorWitness:
     _starts_us: dict[str, int] = field(default_factory=dict)  # start of the window of each device
     _bases: dict[Key, tuple[tuple[str, ...], int]] = field(default_factory=dict)  # sources of the range, and its margin
     _overlays: dict[Key, tuple[Outcome, int]] = field(default_factory=dict)  # what other devices refute, and its window
+    _mirrors: dict[Key, str] = field(default_factory=dict)  # device whose sensor a source repeats
     _before_zero: dict[Key, tuple[int, int]] = field(default_factory=dict)  # last power of a part, and of the whole [µW]
     _constant: dict[Key, _ConstantRun] = field(default_factory=dict)
     _busy: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)  # (instant, busy time) of boards
@@ -157,12 +159,14 @@ class SensorWitness:
             self._host.append((mono_us, *host_us))
         has_host = any(self._channels[key].component == "host" for key in self._constant)
         parts_uw = self._parts_uw() if has_host else {}
+        host_share = self._host_share(list(self._host)[-2:])
         for (device, source), run in self._constant.items():
-            share = _share(self._busy.get(device, ()), run.since_us, last_only=True)
+            channel = self._channels[device, source]
+            is_host = channel.component == "host"
+            share = host_share if is_host else _share(self._busy.get(device, ()), run.since_us, last_only=True)
             if share is not None:
                 run.low_share, run.high_share = min(run.low_share, share), max(run.high_share, share)
-            channel = self._channels[device, source]
-            if channel.component == "host":
+            if is_host:
                 sum_uw = sum(parts_uw.values())
                 if run.parts != parts_uw.keys():  # a part that came, fell silent or stands did not move
                     run.parts, run.low_parts_uw, run.high_parts_uw = frozenset(parts_uw), sum_uw, sum_uw
@@ -277,7 +281,8 @@ class SensorWitness:
         shares = {
             device: share for device, readings in self._busy.items() if (share := _share(readings, steps[0].mono_us)) is not None
         }
-        refuted = dict.fromkeys(find_mirrors(sources), (Witness.SIBLING, Reason.MIRRORS_SIBLING))
+        self._mirrors = find_mirrors(sources, self._mirrors)
+        refuted = dict.fromkeys(self._mirrors, (Witness.SIBLING, Reason.MIRRORS_SIBLING))
         refuted |= dict.fromkeys(find_swaps(sources, shares), (Witness.UTILISATION, Reason.SWAPPED))
         self._overlays = {
             key: item for key, item in self._overlays.items() if key in refuted or item[0].witness == Witness.WHOLE_HOST
@@ -292,8 +297,21 @@ class SensorWitness:
             high_uj = max(other.energy_uj for other in rivals) if is_swapped else source.energy_uj
             outcome = Outcome(Verdict.DISAGREES, *refuted[key], low_uj, high_uj)
             self._overlays[key] = outcome, steps[-1].mono_us - steps[0].mono_us
-            if key not in self.verdicts or self.verdicts[key].verdict not in _BAD:
-                self._decide(source, outcome, steps)
+            if not self._is_bad(key):
+                self._decide(*((source, outcome, steps) if is_swapped else self._since_mirrored(source, outcome, steps)))
+
+    def _since_mirrored(
+        self, source: SourceSteps, outcome: Outcome, steps: list[_Step]
+    ) -> tuple[SourceSteps, Outcome, list[_Step]]:
+        """Reach back over all notes in which a source was equal to the one that it mirrors: a constant load hid it."""
+        all_steps = list(self._steps)
+        pair = [
+            self._source((device, source.source), all_steps)
+            for device in (source.device, self._mirrors[source.device, source.source])
+        ]
+        if pair[0] is None or pair[1] is None or not is_mirrored(pair[0], pair[1]):
+            return source, outcome, steps
+        return pair[0], replace(outcome, high_uj=pair[0].energy_uj), all_steps
 
     def _decide(self, source: SourceSteps, outcome: Outcome, steps: Sequence[_Step]) -> None:
         """Take an outcome over as the current verdict of a source."""
@@ -356,10 +374,18 @@ class SensorWitness:
 
     def _load(self, device: str, start_us: int) -> Load:
         host = [reading for reading in self._host if reading[0] >= start_us]
-        host_share = None
-        if len(host) > 1 and host[-1][2] > host[0][2]:
-            host_share = (host[-1][1] - host[0][1]) / (host[-1][2] - host[0][2])
-        return Load(_share(self._busy.get(device, ()), start_us), host_share)
+        return Load(_share(self._busy.get(device, ()), start_us), self._host_share(host))
+
+    @staticmethod
+    def _host_share(readings: Sequence[tuple[int, int, int]]) -> float | None:
+        """Share of busy time of the host's processors between the first and the last reading; None if unknown."""
+        if len(readings) < 2 or readings[-1][2] <= readings[0][2]:
+            return None
+        return (readings[-1][1] - readings[0][1]) / (readings[-1][2] - readings[0][2])
+
+    def _is_bad(self, key: Key) -> bool:
+        """Whether the current verdict on a source contradicts it."""
+        return key in self.verdicts and self.verdicts[key].verdict in _BAD
 
     def _primary(self, device: str, counts: Mapping[Key, _Count]) -> Key:
         """Source of a device that counts."""

@@ -178,7 +178,7 @@ def _selftest_card(context: PageContext, host: str) -> Any:
     names = ("device", "sens_source", "sens_verdict", "sens_update", "sens_resolution", "sens_jitter", "sens_lag", "sens_noise")
     body = [
         (
-            row["alias"] or row["device"],
+            row["device"],
             row["source"],
             translate(language, f"sens_said_{row['verdict'].replace(' ', '_')}"),
             _joules(row["update_period_s"], language),

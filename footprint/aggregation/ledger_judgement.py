@@ -41,7 +41,6 @@ _MIN_COVERED = 0.99
 _MIN_PRESENT = 0.3  # of the steps of a window, for a source to be judged in it
 _MAX_GROWTH = 12  # windows that decide nothing are joined, an hour of five minutes
 _JUDGED_GRADES = ("counter", "power", "witness")
-_ALWAYS_ON = ("cpu", "dram", "host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,8 @@ class _Steps:
         """Whether physics may refute the source without a second one."""
         stream, energy_uj = self.read.stream, int(self.energy_uj[steps].sum())
         floor = floor_uw(stream.component, stream.model, stream.source)
-        if energy_uj == 0:
-            return bool(floor) or stream.component in _ALWAYS_ON
+        if energy_uj == 0:  # what answers is powered, and what was read answered
+            return True
         return energy_uj * PJ_PER_UJ < (floor // 2) * len(steps) * self.step_us
 
 

@@ -269,7 +269,8 @@ def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], st
 
     What moved before the power came to that value is none.
     """
-    if source.is_counter or source.constant_us < max(MIN_CONSTANT_US, 4 * source.period_us):
+    least_us = MAX_WINDOW_US if source.component == "host" else MIN_CONSTANT_US  # service processors average over minutes
+    if source.is_counter or source.constant_us < max(least_us, 4 * source.period_us):
         return None
     others = [other for other in sources if other is not source]
     if any(agree(source, other, steps_us) for other in others):
@@ -279,7 +280,7 @@ def _witness_of_constant(source: SourceSteps, sources: Sequence[SourceSteps], st
     if len(steps_us) - first >= MIN_JOINED_STEPS and any(agree(since, other, steps_us[first:]) for other in others_since):
         return None  # at rest since then
     if source.load_range >= LOAD_MOVE:
-        return Witness.UTILISATION
+        return Witness.HOST_LOAD if source.component == "host" else Witness.UTILISATION
     is_moving = any(_moves(other, steps_us[first:]) for other in others_since if other.is_counter)
     return Witness.OWN_POWER if is_moving else None
 
@@ -339,13 +340,21 @@ def _unconfirmed(source: SourceSteps, window_us: int, load: Load) -> Outcome:
     return NO_WITNESS
 
 
-def find_mirrors(sources: Sequence[SourceSteps]) -> dict[tuple[str, str], str]:
+def find_mirrors(
+    sources: Sequence[SourceSteps], known: Mapping[tuple[str, str], str] | None = None
+) -> dict[tuple[str, str], str]:
     """Sources that repeat another device's sensor, by (device, source), with that device.
 
     Two real sensors drift apart as soon as anything runs. Energies that are equal in every step, and not all equal, are those
-    of one sensor that shows under two names; the first in the order of devices is taken for the real one.
+    of one sensor that shows under two names; the first in the order of devices is taken for the real one. Those that were
+    ``known`` before stay mirrors until they differ: a constant load does not make them two.
     """
-    mirrors: dict[tuple[str, str], str] = {}
+    by_key = {(source.device, source.source): source for source in sources}
+    mirrors = {
+        key: first
+        for key, first in (known or {}).items()
+        if key in by_key and (first, key[1]) in by_key and is_mirrored(by_key[key], by_key[first, key[1]])
+    }
     by_kind: dict[tuple[str, str], list[SourceSteps]] = {}
     for steps in sorted(sources, key=lambda source: (len(source.device), source.device)):
         is_telling = len(steps.steps_uj) >= MIN_STEPS and steps.energy_uj >= MIN_MIRRORED_UJ
@@ -355,10 +364,14 @@ def find_mirrors(sources: Sequence[SourceSteps]) -> dict[tuple[str, str], str]:
             by_kind.setdefault((steps.component, steps.source), []).append(steps)
     for of_kind in by_kind.values():
         for first, second in combinations(of_kind, 2):
-            is_equal = all(abs(a - b) <= MAX_MIRROR_UJ for a, b in zip(first.steps_uj, second.steps_uj, strict=True))
-            if is_equal and (first.device, first.source) not in mirrors:
+            if is_mirrored(first, second) and (first.device, first.source) not in mirrors:
                 mirrors.setdefault((second.device, second.source), first.device)
     return mirrors
+
+
+def is_mirrored(first: SourceSteps, second: SourceSteps) -> bool:
+    """Whether two sources count the same energy in every step."""
+    return all(abs(a - b) <= MAX_MIRROR_UJ for a, b in zip(first.steps_uj, second.steps_uj, strict=True))
 
 
 def find_swaps(sources: Sequence[SourceSteps], shares: Mapping[str, float]) -> set[tuple[str, str]]:

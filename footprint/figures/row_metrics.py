@@ -91,7 +91,8 @@ def _towards_zero(low: float, value: float) -> float:
 def quality_letter(total: dict[str, int], energy_uj: int) -> str:
     """Worst letter that, together with worse ones, covers more than a tenth of the energy.
 
-    Energy of a sensor that its witness disputes is no better than modelled.
+    Energy of a sensor that its witness disputes is no better than modelled, nor is a figure that may be wrong by more than a
+    tenth because of what witnesses say.
     """
     if energy_uj <= 0 and total["doubt_high_uj"] > 0:
         return "C"  # nothing is known but how much it may be
@@ -100,7 +101,8 @@ def quality_letter(total: dict[str, int], energy_uj: int) -> str:
     assumed, modelled = total["grade_c_uj"], total["grade_b_uj"] + abs(total["modelled_uj"]) + total["disputed_uj"]
     if assumed > QUALITY_SHARE * energy_uj:
         return "C"
-    return "B" if assumed + modelled > QUALITY_SHARE * energy_uj else "A"
+    doubt = max(total["doubt_low_uj"], total["doubt_high_uj"])
+    return "B" if max(assumed + modelled, doubt) > QUALITY_SHARE * energy_uj else "A"
 
 
 def added_by_uplift(of: dict[str, int]) -> float:

@@ -240,6 +240,15 @@ def test_a_package_counter_that_never_moves_is_not_zero(ledger: Ledger, tmp_path
     assert row["quality"] != "A"
 
 
+def test_a_board_whose_only_counter_stops_in_a_file_is_not_zero_from_then_on(ledger: Ledger, tmp_path: Path) -> None:
+    """Whoever wrote the rows read the board, so it was powered."""
+    read_file(ledger, tmp_path / "e.csv", file_rows("dcgm", "GPU-1", "gpu", lambda second: 300 if second < 3600 else 0))
+    row = ledger.day()
+    assert row["coverage"] == pytest.approx(1 / HOURS, abs=0.02)
+    assert row["energy_high_kwh"] >= kwh(300)
+    assert row["quality"] != "A"
+
+
 def test_parts_that_exceed_the_wall_are_doubted_with_it(ledger: Ledger, tmp_path: Path) -> None:
     """A board that claims 900 W in a server that draws 400 W: the interval holds what the wall leaves for it."""
     rows = file_rows("dcgm", "GPU-1", "gpu", 900) + file_rows("wall", "wall", "host", 400)

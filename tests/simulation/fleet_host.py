@@ -313,13 +313,24 @@ def _codecarbon(machine: Machine) -> dict[str, types.ModuleType | None]:
     return {"codecarbon": package, "codecarbon.core": core, "codecarbon.core.cpu": cpu}
 
 
+def wall_step_s(machine: Machine, at_s: float) -> float:
+    """By how much somebody had set the wall clock until an instant (``wall_steps`` of ``[at_s, step_s]``) [s]."""
+    return float(sum(step_s for step_at_s, step_s in machine.table.get("wall_steps", []) if step_at_s <= at_s))
+
+
+def slept_s(machine: Machine, at_s: float) -> float:
+    """For how long the machine had slept until an instant (``sleeps`` of ``[from_s, to_s]``) [s]."""
+    return float(sum(max(min(at_s, to_s) - from_s, 0.0) for from_s, to_s in machine.table.get("sleeps", [])))
+
+
 @contextlib.contextmanager
 def simulated(machine: Machine, folder: Path) -> Iterator[SimulatedHost]:
     """Give this process the machine's libraries, commands and clock."""
     host = SimulatedHost(machine, folder)
     host.build()
     clock = types.SimpleNamespace(
-        time_ns=lambda: START_US * 1000 + round(host.at_s * 1e9), monotonic_ns=lambda: 10**12 + round(host.at_s * 1e9)
+        time_ns=lambda: START_US * 1000 + round((host.at_s + wall_step_s(machine, host.at_s)) * 1e9),
+        monotonic_ns=lambda: 10**12 + round((host.at_s - slept_s(machine, host.at_s)) * 1e9),
     )
     wall_and_monotonic_us = collectors.clocks.wall_and_monotonic_us
 
@@ -360,7 +371,8 @@ def _run(machine: Machine, folder: Path) -> MachineRun:
         config = host.config()
         agent = _start_agent(config)
         messages = set()
-        gaps, restarts = machine.table.get("agent_stops", []), machine.table.get("agent_restarts", [])
+        gaps = [*machine.table.get("agent_stops", []), *machine.table.get("sleeps", [])]
+        restarts = machine.table.get("agent_restarts", [])
         for tick in range(round(machine.seconds / config.sample_s) + 1):
             at_s = tick * config.sample_s
             host.set_time_s(at_s)

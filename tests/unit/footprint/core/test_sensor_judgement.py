@@ -297,6 +297,31 @@ def test_mirrors_are_equal_in_every_step_and_move() -> None:
     assert find_mirrors([real, replace(copy, source="another")]) == {}
 
 
+def test_a_mirror_stays_one_under_a_constant_load_until_it_differs() -> None:
+    known = {("g2", "c"): "g"}
+    assert find_mirrors([steady("c", 300), steady("c", 300, device="g2")], known) == known
+    assert find_mirrors([steady("c", 300), steady("c", 310, device="g2")], known) == {}
+    assert find_mirrors([steady("c", 300)], known) == {}
+
+
+def test_a_meter_of_a_server_alone_stands_still_where_the_load_of_its_processors_moves() -> None:
+    def outcome(*, load_range: float, constant_s: int) -> Verdict:
+        meter = replace(
+            steady("acpi-power", 300, 30, device="wall"),
+            component="host",
+            is_counter=False,
+            constant_us=constant_s * 1_000_000,
+            load_range=load_range,
+        )
+        outcomes = judge_device([meter], [STEP_S * 1_000_000] * len(meter.steps_uj), is_last=True)
+        assert outcomes is not None
+        return outcomes["acpi-power"].verdict
+
+    assert outcome(load_range=0.7, constant_s=300) == Verdict.STANDS_STILL
+    assert outcome(load_range=0.7, constant_s=120) == Verdict.NO_WITNESS  # a service processor's mean
+    assert outcome(load_range=0.2, constant_s=300) == Verdict.NO_WITNESS
+
+
 def test_a_swap_needs_one_model_a_busy_board_and_an_idle_one() -> None:
     low, high = steady("c", 70, device="busy"), steady("c", 500, device="idle")
     shares = {"busy": 1.0, "idle": 0.0}
