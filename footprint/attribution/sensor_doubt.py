@@ -202,8 +202,9 @@ def _watch_gaps(ranked: Sequence[JudgedSource], edges_us: tuple[int, int], ceili
             # An integrated power holds nothing of the time in which it was not read.
             is_counter = not (source.intervals.method == POWER).any()
             rest = _unwatched(source.intervals[is_bridged], watched, edges_us, ceiling_uw, is_counter=is_counter)
-            source = replace(source, intervals=in_order(source.intervals[~is_bridged], rest))
-        result.append(source)
+            result.append(replace(source, intervals=in_order(source.intervals[~is_bridged], rest)))
+        else:
+            result.append(source)
     return result
 
 
