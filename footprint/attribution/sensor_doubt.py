@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 
 from footprint.attribution.array_types import Floats, Ints
 from footprint.attribution.energy_intervals import (
+    BRIDGED,
     CONFIRMED,
+    COUNTER,
     DISPUTED,
+    POWER,
     STANDING,
     Doubt,
     EnergyIntervals,
+    clip_to_windows,
     cut_at_edges,
     disbelieve,
     fill_gaps,
+    in_order,
 )
 from footprint.attribution.largest_remainder import split_integers, sum_by_group
 from footprint.core.sensor_judgement import RELATIVE_TOLERANCE
@@ -31,6 +36,7 @@ from footprint.core.sensor_verdicts import SensorVerdict, Verdict, Witness
 from footprint.core.units import PJ_PER_UJ, US_PER_HOUR
 
 HELD_US = 2 * US_PER_HOUR  # a verdict is repeated every hour; one lost repetition ends nothing
+MIN_WATCHED = 0.99  # of an interval, for it to say when energy was drawn
 _BAD = (Verdict.DISAGREES, Verdict.STANDS_STILL)
 # Agreement allows more than the interval of a counter: a difference above this is seen, and widens it.
 SEEN_DIFFERENCE = 0.05
@@ -179,7 +185,7 @@ def merge_sources(sources: Iterable[JudgedSource], edges_us: tuple[int, int], ce
     EnergyIntervals
         Disjoint intervals, with the ``doubt`` that remains.
     """
-    ranked = sorted(sources, key=lambda source: source.rank)
+    ranked = _watch_gaps(sorted(sources, key=lambda source: source.rank), edges_us, ceiling_uw)
     judged = [source for source in ranked if source.verdicts is not None and source.verdicts.is_bad.any()]
     if judged:
         edges = _edges(ranked, judged, edges_us)
@@ -195,6 +201,74 @@ def merge_sources(sources: Iterable[JudgedSource], edges_us: tuple[int, int], ce
         for of_source in levels:
             merged = fill_gaps(merged, of_source[level][~of_source[level].is_believed])
     return merged
+
+
+def _watch_gaps(ranked: Sequence[JudgedSource], edges_us: tuple[int, int], ceiling_uw: int) -> list[JudgedSource]:
+    """Sources without the bridged time of their counters in which another source watched the device.
+
+    What a counter shows after a silence is right, and nobody saw when it was drawn: where another source did, it counts. The
+    energy that it did not see stays in the time in which nobody watched. Where the device cannot have drawn it there, the two
+    contradict each other, and the counter stands as it is.
+    """
+    result = []
+    for source in ranked:
+        is_bridged = source.intervals.method == BRIDGED
+        watched = EnergyIntervals.empty()
+        if is_bridged.any():
+            for other in ranked:
+                watched = fill_gaps(watched, _watching(other)) if other is not source else watched
+        if len(watched):
+            # An integrated power holds nothing of the time in which it was not read.
+            is_counter = not (source.intervals.method == POWER).any()
+            rest = _unwatched(source.intervals[is_bridged], watched, edges_us, ceiling_uw, is_counter=is_counter)
+            result.append(replace(source, intervals=in_order(source.intervals[~is_bridged], rest)))
+        else:
+            result.append(source)
+    return result
+
+
+def _watching(source: JudgedSource) -> EnergyIntervals:
+    """Intervals that a source measured and watched throughout, and that nothing contradicts."""
+    intervals = source.intervals
+    is_whole = intervals.covered_us >= MIN_WATCHED * (intervals.end_us - intervals.start_us)
+    watching = intervals[np.isin(intervals.method, (COUNTER, POWER)) & is_whole]
+    codes = _codes(source, (watching.start_us + watching.end_us) // 2)
+    return watching[~np.isin(codes, _BAD)]
+
+
+def _unwatched(
+    bridged: EnergyIntervals, watched: EnergyIntervals, edges_us: tuple[int, int], ceiling_uw: int, *, is_counter: bool
+) -> EnergyIntervals:
+    """Parts of bridged intervals that nobody watched, with the energy that the others did not see.
+
+    Both neighbours of an edge must divide an interval across it alike, and each sees the watched time on its own side only.
+    """
+    inside = [edge for edge in edges_us if bridged.start_us[0] < edge < bridged.end_us[-1]]
+    gaps = cut_at_edges(bridged, np.array([bridged.start_us[0], *inside, bridged.end_us[-1]], dtype=np.int64))[0]
+    seen = clip_to_windows(watched, gaps.start_us, gaps.end_us)
+    gap_of_seen = np.searchsorted(gaps.start_us, seen.start_us, side="right") - 1
+    seen_uj, seen_us = (sum_by_group(amount, gap_of_seen, len(gaps)) for amount in (seen.energy_uj, seen.end_us - seen.start_us))
+    unseen_uj, unseen_us = gaps.energy_uj - seen_uj, gaps.end_us - gaps.start_us - seen_us
+    tolerance_uj = RELATIVE_TOLERANCE * gaps.energy_uj
+    agrees = np.full(len(gaps), not is_counter) | (
+        (unseen_uj >= -tolerance_uj) & (unseen_uj <= tolerance_uj + ceiling_uw * (unseen_us / PJ_PER_UJ))
+    )
+    seen = seen[agrees[gap_of_seen]]
+    if not len(seen):
+        return bridged
+    edges = np.unique(np.concatenate([gaps.start_us, gaps.end_us, seen.start_us, seen.end_us]))
+    pieces = cut_at_edges(gaps, edges)[0]
+    at = np.searchsorted(seen.start_us, pieces.start_us, side="right") - 1
+    is_seen = (at >= 0) & (pieces.start_us < seen.end_us[at])
+    rest = pieces[~is_seen]
+    if not is_counter:
+        return rest
+    gap_of_rest = np.searchsorted(gaps.start_us, rest.start_us, side="right") - 1
+    length_us = (rest.end_us - rest.start_us).astype(np.float64)
+    total_us = np.bincount(gap_of_rest, weights=length_us, minlength=len(gaps))
+    rest_uj = np.where(total_us > 0, np.where(agrees, np.maximum(unseen_uj, 0), gaps.energy_uj), 0)
+    energy_uj = split_integers(rest_uj, length_us / np.maximum(total_us[gap_of_rest], 1.0), gap_of_rest)
+    return replace(rest, energy_uj=energy_uj)
 
 
 def _edges(sources: Sequence[JudgedSource], judged: Sequence[JudgedSource], edges_us: tuple[int, int]) -> Ints:

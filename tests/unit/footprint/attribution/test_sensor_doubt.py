@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from footprint.attribution.energy_intervals import (
     EnergyIntervals,
     Samples,
     cut_at_edges,
+    in_order,
     intervals_from_counter,
     intervals_from_power,
 )
@@ -144,6 +147,80 @@ def test_a_verdict_without_a_window_repeats_the_powers_of_the_one_before() -> No
     assert windows.end_us[:-1].tolist() == windows.start_us[1:].tolist()
     assert (windows.low_uw / S).round().tolist() == [285, 285]
     assert windows.is_bounded.all()
+
+
+def with_gap(first_s: int, last_s: int, powers_w: list[int]) -> EnergyIntervals:
+    """A counter that was not read from one instant to another, of a power by minute."""
+    minutes = steady(0, 0, 60 * len(powers_w), 60)
+    energy = np.array(powers_w) * 60 * S
+    inside = (minutes.start_us >= first_s * S) & (minutes.end_us <= last_s * S)
+    outside = EnergyIntervals(
+        minutes.start_us[~inside], minutes.end_us[~inside], energy[~inside], minutes.covered_us[~inside], minutes.method[~inside]
+    )
+    return in_order(outside, one_interval(first_s, last_s, int(energy[inside].sum()), 0, BRIDGED))
+
+
+def one_interval(first_s: int, last_s: int, energy_uj: int, covered_us: int, method: int) -> EnergyIntervals:
+    columns = (np.array([value]) for value in (first_s * S, last_s * S, energy_uj, covered_us))
+    return EnergyIntervals(*columns, np.array([method], dtype=np.int8))
+
+
+@given(
+    st.lists(st.integers(0, 700), min_size=20, max_size=20),
+    st.integers(0, 9),
+    st.integers(10, 20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_witness_says_when_the_energy_of_a_gap_was_drawn(
+    powers_w: list[int], first: int, last: int, since: int, until: int
+) -> None:
+    """Energy stays that of the counter to the microjoule, each watched minute has its own, and an edge divides both alike."""
+    counter = JudgedSource(0, with_gap(60 * first, 60 * last, powers_w))
+    seen = steady(0, 60 * since, 60 * max(until, since), 60, POWER)
+    minute = seen.start_us // (60 * S)
+    watching = JudgedSource(3, replace(seen, energy_uj=np.array(powers_w)[minute] * 60 * S))
+    merged = merge_sources([counter, watching], DAY, CEILING_UW)
+    assert int(merged.energy_uj.sum()) == sum(powers_w) * 60 * S
+    assert (merged.start_us[1:] >= merged.end_us[:-1]).all()
+    watched = [m for m in range(20) if not first <= m < last or since <= m < until]
+    assert int(merged.covered_us.sum()) == 60 * S * len(watched)
+    by_minute = cut_at_edges(merged, np.arange(21) * 60 * S)
+    energies = np.bincount(by_minute[1], weights=by_minute[0].energy_uj, minlength=20)
+    assert all(energies[m] == powers_w[m] * 60 * S for m in watched)
+
+
+@pytest.mark.parametrize("until_s", [480, 600, 720, 900])
+def test_an_edge_divides_a_gap_that_a_witness_watched_alike_for_both_sides(until_s: int) -> None:
+    sources = [JudgedSource(0, with_gap(300, 900, [300] * 20)), JudgedSource(3, steady(300, 300, until_s, 60, POWER))]
+    sides = [
+        cut_at_edges(merge_sources(sources, bounds, CEILING_UW), np.array(bounds))[0]
+        for bounds in ((0, 630 * S), (630 * S, 1200 * S))
+    ]
+    assert [int(side.energy_uj.sum()) for side in sides] == [300 * 630 * S, 300 * 570 * S]
+
+
+def test_an_integrated_power_that_was_not_read_either_does_not_take_the_place_of_a_witness() -> None:
+    power = in_order(
+        steady(300, 0, 300, 60, POWER), one_interval(300, 900, 300 * 30 * S, 30 * S, BRIDGED), steady(300, 900, 1200, 60, POWER)
+    )
+    sources = [
+        JudgedSource(0, with_gap(300, 900, [300] * 20)),
+        JudgedSource(1, power),
+        JudgedSource(3, steady(300, 0, 1200, 60, POWER)),
+    ]
+    merged = merge_sources(sources, DAY, CEILING_UW)
+    assert int(merged.energy_uj.sum()) == 300 * 1200 * S
+    assert int(merged.covered_us.sum()) == 1200 * S
+
+
+@pytest.mark.parametrize("shown_w", [0, 150, 400])
+def test_a_witness_that_contradicts_the_counter_does_not_take_the_energy_of_a_gap(shown_w: int) -> None:
+    counter = JudgedSource(0, with_gap(300, 900, [300] * 20))
+    merged = merge_sources([counter, JudgedSource(3, steady(shown_w, 300, 900, 60, POWER))], DAY, CEILING_UW)
+    assert int(merged.energy_uj.sum()) == 300 * 1200 * S
+    assert (merged.method == BRIDGED).sum() == 1
 
 
 def test_sources_without_a_verdict_are_merged_as_they_are() -> None:
