@@ -62,11 +62,14 @@ def _known_hosts(store: Any, _config: Any, _now_us: int) -> list[str]:
 
 
 def _rows(context: PageContext, host: str) -> list[Row]:
-    return context.read(_table_of_host, host, context.view.language)  # type: ignore[no-any-return]
+    return context.read(_sensors_of_host, host, context.view.language)[0]  # type: ignore[no-any-return]
 
 
-def _table_of_host(store: Any, config: Any, host: str, language: str, now_us: int) -> list[Row]:
-    return sensor_table(store, config, now_us, language, host=host)
+def _sensors_of_host(store: Any, config: Any, host: str, language: str, now_us: int) -> tuple[list[Row], dict[str, Any] | None]:
+    """Rows of the sensors of a host, and its newest self-test."""
+    with store.read() as connection:
+        report = latest_selftests(connection).get(host)
+    return sensor_table(store, config, now_us, language, host=host), report
 
 
 def _comparison(context: PageContext, host: str) -> WallComparison | None:
@@ -157,12 +160,7 @@ def _instant(text: str | None, zone: Any, language: str) -> str:
 
 def _selftest(context: PageContext, host: str) -> dict[str, Any] | None:
     """The newest report of a self-test of the host; None without one."""
-    return context.read(_selftest_of_host, host)  # type: ignore[no-any-return]
-
-
-def _selftest_of_host(store: Any, _config: Any, host: str, _now_us: int) -> dict[str, Any] | None:
-    with store.read() as connection:
-        return latest_selftests(connection).get(host)
+    return context.read(_sensors_of_host, host, context.view.language)[1]  # type: ignore[no-any-return]
 
 
 def _selftest_card(context: PageContext, host: str) -> Any:

@@ -55,7 +55,7 @@ FAMILIES: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("hourly", "impact:hourly", "Emissions with the grid intensity of each hour."),
             Command("what-if", "impact:what_if", "The same work elsewhere, later or on another model."),
             Command("sensitivity", "impact:sensitivity", "Figures under other factors and server lifetimes."),
-            Command("units", "query:units", "Images, pages, seconds of audio and other units, and energy per unit."),
+            Command("units", "query:units", "Functional units of requests, and energy per unit."),
             Command("avoidable", "quality:avoidable", "Energy that served nobody, by cause, and who acts on it."),
             Command("export", "impact:export", "Export figures for CodeCarbon or BoAmps."),
         ),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from footprint.aggregation.basis_lookup import basis_at
 from footprint.attribution.array_types import Ints
-from footprint.attribution.row_columns import RESERVED_USE_CASES
+from footprint.attribution.row_columns import DOUBT_COLUMNS, RESERVED_USE_CASES
 from footprint.config import Config, parse_config
 from footprint.core.units import US_PER_DAY
 from footprint.impact.factor_book import shipped_book
@@ -131,6 +131,7 @@ def _energy(keys: dict[str, Ints], host: Ints, use: Ints, hours: Ints) -> dict[s
         (active + idle) // 5,
         np.zeros_like(active),
         np.full_like(active, 90_000),
+        *(np.zeros_like(active) for _ in DOUBT_COLUMNS),
         (active > 0).astype(np.int64),
     )
     return {"start_s": DAY_0 * 86_400 + hour * 3600, **tiled, **dict(zip(ENERGY.amounts, amounts, strict=True))}
@@ -141,7 +142,7 @@ def _coverage(columns: Ints, hours: Ints) -> dict[str, Ints]:
     slot = np.repeat(DAY_0 * 86_400 + hours * 3600, idle.shape[1])
     read_us = np.full_like(slot, 3_600_000_000)
     none = np.zeros_like(slot)
-    amounts = (slot * 1_000_000, (slot + 3600) * 1_000_000, read_us, none, none, none + 900_000_000_000)
+    amounts = (slot * 1_000_000, (slot + 3600) * 1_000_000, read_us, none, none, none + 900_000_000_000, none, none)
     names = {"host": np.tile(idle[0], len(hours)), "device": np.tile(idle[1], len(hours))}
     return {"start_s": slot, **names, **dict(zip(COVERAGE.amounts, amounts, strict=True))}
 

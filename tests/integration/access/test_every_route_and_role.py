@@ -74,6 +74,8 @@ FRAMES = [
     "by-service",
     "by-use_case",
     "calendar",
+    "calibration",
+    "calibrations",
     "change",
     "check",
     "choices",
@@ -89,6 +91,7 @@ FRAMES = [
     "frontier",
     "head",
     "jobs",
+    "logs",
     "months",
     "nothing",
     "notices",
@@ -100,6 +103,9 @@ FRAMES = [
     "requests",
     "rows",
     "selection",
+    "residuals",
+    "selftest",
+    "sensors",
     "services",
     "splits",
     "steps",
@@ -107,8 +113,12 @@ FRAMES = [
     "table",
     "trend",
     "uncertainty",
+    "units",
+    "unread",
     "use-cases",
     "uses",
+    "verdicts",
+    "wall",
 ]
 # Parameters to request of every route; the routes of Dash return figures only through callbacks.
 ROUTES: dict[str, tuple[str, ...]] = {
@@ -121,6 +131,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
         for group in ("", "service", "use_case", "service,use_case", "charter", "model", "host", "device,use_case")
         for every, more in (("all", ""), ("month", "&where=use_case=secrets"), ("month", "&view=full"), ("day", ""))
     ),
+    "/api/v1/sensors": ("", f"host={HOST}"),
     "/api/v1/tables/models": (Q3, f"{Q3}&use_case=secrets", f"{Q3}&where=service=chat"),
     "/api/v1/tables/alternatives": (Q3,),
     "/api/v1/tables/steps": (Q3,),

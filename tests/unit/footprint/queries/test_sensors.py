@@ -117,7 +117,7 @@ def test_a_row_holds_verdict_self_test_and_calibration(office: tuple[Config, Sto
     assert gpu["reason"]
     assert (gpu["update_period_s"], gpu["resolution"], gpu["jitter_ms"], gpu["selftest_verdict"]) == (0.1, 0.001, 2.5, "agrees")
     assert (gpu["gain"], gpu["serial"]) == (1.02, "WM-17")
-    assert rows["cpu:0", "power"]["verdict"] is None
+    assert rows["cpu:0", "power"]["verdict"] == "no witness"
     assert sensor_hosts(store) == ["a", "b"]
     assert {row["host"] for row in sensor_table(store, config, NOW_US)} == {"a", "b"}
 
