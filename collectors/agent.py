@@ -24,7 +24,7 @@ from collectors.witness import SOURCE_NAME, Key, SensorWitness, doubt_since, sus
 from footprint.core.counter_correction import CLOSED, Meter, is_credible, start_meter, to_record, update_meter
 from footprint.core.records import ActivityReading, ContextReading, to_line
 from footprint.core.samples import Sample
-from footprint.core.sensor_verdicts import Reason, SensorState, verdict_to_values
+from footprint.core.sensor_verdicts import Reason, SensorState, SensorVerdict, Verdict, verdict_to_values
 from footprint.core.units import US_PER_S
 from footprint.core.version import VERSION
 
@@ -145,7 +145,7 @@ class Agent:
         host_us = self._host_us()
         self.witness.note(at_us, mono_us, self.meters)
         self.witness.note_load(mono_us, contexts, host_us)
-        self._judge_sensors()
+        self._judge_sensors(at_us)
         # A source whose samples are refused or doubted delivers nothing.
         self.sensors.distrust(self.witness.contradicted(), [*self.doubted_since(at_us), *self.witness.refusals])
         lines = [
@@ -172,12 +172,14 @@ class Agent:
         self.boundary_lines.clear()
         self._log_spool_state("")
 
-    def _judge_sensors(self) -> None:
-        """Judge the sensors; an error in it, which is a defect of this program, is told and never stops the measurement."""
+    def _judge_sensors(self, at_us: int) -> None:
+        """Judge the sensors; an error, a defect of this program, stops no measurement, and confirms no sensor any longer."""
         try:
             self.witness.judge()
         except Exception as error:
             self.judgement_failures += 1
+            verdicts = self.witness.verdicts
+            verdicts |= {key: SensorVerdict(at_us) for key, verdict in verdicts.items() if verdict.verdict == Verdict.AGREES}
             if self.judgement_failures == 1:
                 print(f"footprint-agent: the sensors cannot be judged: {type(error).__name__}: {error}", file=sys.stderr)
 

@@ -41,6 +41,7 @@ METRICS: tuple[tuple[str, str, str], ...] = (
     ("footprint_agent_witness_ratio", "gauge", "Energy of a source over the middle of what its witness allows."),
     ("footprint_agent_sensor_state", "gauge", "State of a source, by its code; 0 reads."),
     ("footprint_agent_collector_failures_total", "counter", "Failures of a collector; the others continue."),
+    ("footprint_agent_judgement_failures_total", "counter", "Failed attempts to judge the sensors: a defect of the agent."),
     ("footprint_agent_records_refused_total", "counter", "Records refused because the spool or the disk was full."),
     ("footprint_agent_log_lines_refused_total", "counter", "Unreadable lines of gateway logs."),
     (
@@ -128,6 +129,7 @@ def _values(agent: Agent, shipper: Shipper, cpu_s: float) -> Iterator[tuple[str,
     )
     failures: Values = [({"collector": name}, float(count)) for name, count in sorted(agent.sensors.failures.items())]
     yield "footprint_agent_collector_failures_total", failures
+    yield "footprint_agent_judgement_failures_total", [({}, agent.judgement_failures)]
     yield "footprint_agent_records_refused_total", [({}, agent.refused_records)]
     yield "footprint_agent_log_lines_refused_total", [({}, sum(tailer.refused_lines for tailer in agent.log_tailers))]
     yield "footprint_agent_log_lines_left_out_total", _by_reason(tailer.field_map.left_out for tailer in agent.log_tailers)

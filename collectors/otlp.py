@@ -126,7 +126,7 @@ class OtlpReceiver:
                     reasons["metrics of calls, while otlp_tokens is spans"] += metrics
                 self._add_samples(document, reasons)
         self.reasons += reasons
-        # A sender warns of what it is told: spans of other work are none of ours, and are only counted.
+        # A sender logs what an answer names as a warning: spans of other work are no fault of its own, and are only counted.
         return Counter({reason: count for reason, count in reasons.items() if count and reason != NO_CALLS})
 
     def _add_samples(self, document: Document, reasons: Counter[str]) -> None:

@@ -366,8 +366,8 @@ def run_machine(machine: Machine, folder: Path) -> MachineRun:
 
 
 def _run(machine: Machine, folder: Path) -> MachineRun:
-    run, said = MachineRun(machine.name), io.StringIO()
-    with simulated(machine, folder) as host, contextlib.redirect_stderr(said):
+    run, output = MachineRun(machine.name), io.StringIO()
+    with simulated(machine, folder) as host, contextlib.redirect_stderr(output):
         config = host.config()
         agent = _start_agent(config)
         messages = set()
@@ -389,7 +389,7 @@ def _run(machine: Machine, folder: Path) -> MachineRun:
                 messages |= _messages(agent)
         run.lines = [line.encode() if isinstance(line, str) else line for line in agent.spool.read(10**12)[1]]
         agent.sensors.close()
-    run.messages = sorted({*said.getvalue().splitlines(), *messages})
+    run.messages = sorted({*output.getvalue().splitlines(), *messages})
     return run
 
 

@@ -132,9 +132,9 @@ def figures_of(
     _add_verdicts(store, results)
     for finding in sensor_findings(store, now_us):
         if finding.verdict is not None and finding.host in results:
-            said = VERDICTS[finding.verdict.verdict]
-            results[finding.host].verdicts.setdefault(finding.device, {}).setdefault(finding.source, said)
-            results[finding.host].ever.setdefault(finding.device, set()).add(said)
+            word = VERDICTS[finding.verdict.verdict]
+            results[finding.host].verdicts.setdefault(finding.device, {}).setdefault(finding.source, word)
+            results[finding.host].ever.setdefault(finding.device, set()).add(word)
     store.close()
     return results
 

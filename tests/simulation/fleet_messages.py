@@ -30,8 +30,8 @@ def probe_machine(machine: Machine, folder: Path) -> list[str]:
     """Lines of the probe of a machine, on both streams; where it waits, the machine's time passes."""
 
     def run() -> list[str]:
-        said = io.StringIO()
-        with simulated(machine, folder) as host, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        output = io.StringIO()
+        with simulated(machine, folder) as host, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             config = host.config()
             host.set_time_s(PROBED_AT_S)
 
@@ -43,7 +43,7 @@ def probe_machine(machine: Machine, folder: Path) -> list[str]:
                     probe(config)
                 except Exception as error:
                     print(f"Traceback: {type(error).__name__}: {error}")
-        return said.getvalue().splitlines()
+        return output.getvalue().splitlines()
 
     if any(template == DENIED for _, template in machine.files()):
         return without_override(run)
@@ -55,12 +55,14 @@ def command_beside(machine: Machine, command: Sequence[str], folder: Path) -> tu
     with simulated(machine, folder / machine.name) as host:
         environment = {"FOOTPRINT_SYSFS": f"{host.folder}/sys", "FOOTPRINT_PROC": f"{host.folder}/proc", "PATH": "/nowhere"}
         environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
-        with (folder / "said.txt").open("w", encoding="utf-8") as said:
-            process = subprocess.Popen([sys.executable, "-m", *command], cwd=folder, env=environment, stdout=said, stderr=said)
+        with (folder / "output.txt").open("w", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=folder, env=environment, stdout=output, stderr=output
+            )
             while process.poll() is None:
                 host.set_time_s(min(host.at_s + 1, machine.seconds))
                 time.sleep(0.05)
-    return process.returncode, (folder / "said.txt").read_text(encoding="utf-8").splitlines()
+    return process.returncode, (folder / "output.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _answers(machine: Machine, given: object) -> bool:

@@ -106,6 +106,7 @@ def test_every_documented_metric_moves(agent: Agent) -> None:
     log.write_text("cut\n")
     shipper.ship_pending()
     shipper.shipped = shipper.rejected = shipper.refused = 1  # what a server answers is proved in test_shipper.py
+    agent.judgement_failures = 1  # proved in test_witness.py
     shipper.refused_spool.append(["{}"])
     receiver = OtlpReceiver(0, "spans", agent.spool.append)
     receiver.count("a body that is not OTLP")

@@ -270,11 +270,15 @@ def test_histograms_of_tokens_become_windows(open_: Open) -> None:
     ]
     for document in exports:
         assert post(port, "/v1/metrics", json.dumps(document).encode()) == 200
-    told = [
+    windows = [
         (r.requests, r.input_tokens, r.output_tokens, r.start_us // S - AT, (r.end_us or 0) // S - AT, r.use_case)
         for r in requests(spool)
     ]
-    assert told == [(4, 900, 200, 60, 120, "drafting"), (3, 30, None, 150, 180, "drafting"), (2, 50, None, 180, 240, "drafting")]
+    assert windows == [
+        (4, 900, 200, 60, 120, "drafting"),
+        (3, 30, None, 150, 180, "drafting"),
+        (2, 50, None, 180, 240, "drafting"),
+    ]
     assert post(port, "/v1/traces", json.dumps(traces(span(1))).encode()) == 200
     assert len(requests(spool)) == 3  # spans of the same calls would count them twice
 

@@ -304,9 +304,9 @@ def test_what_is_passed_over_is_in_the_answer(case: str) -> None:
     lines: list[str] = []
     receiver = OtlpReceiver(0, "spans", lines.extend)
     try:
-        told = receiver.receive("/v1/traces", traces(*spans))
+        answer = receiver.receive("/v1/traces", traces(*spans))
     finally:
         receiver.close()
     assert len(lines) == {"11": 2, "12": 1}[case[:2]]
-    assert told.total() == 1
-    assert json.loads(json.dumps(told))
+    assert answer.total() == 1
+    assert json.loads(json.dumps(answer))

@@ -231,7 +231,7 @@ def simulated(tmp_path: Path) -> Iterator[AgentConfig]:
 def children(parent: int | None = None) -> list[int]:
     """Busy loops of a process that still live."""
     parent = parent or os.getpid()
-    found = []
+    pids = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -240,8 +240,8 @@ def children(parent: int | None = None) -> list[int]:
             except OSError:
                 continue
             if b"while os.getppid() == parent" in command and command.split(b"\0")[-2] == str(parent).encode() and state != "Z":
-                found.append(int(name))
-    return found
+                pids.append(int(name))
+    return pids
 
 
 def test_the_whole_test_on_a_simulated_host(simulated: AgentConfig) -> None:

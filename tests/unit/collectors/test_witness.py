@@ -480,8 +480,11 @@ def test_an_error_of_the_judgement_is_told_once_and_stops_no_measurement(
     def fail() -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(type(agent.witness), "judge", lambda witness: fail())
     run(tmp_path, board, seconds=60, agent=agent)
-    assert agent.judgement_failures == 7
+    assert verdicts(agent)[COUNTER.source][-1].verdict == Verdict.AGREES
+    monkeypatch.setattr(type(agent.witness), "judge", lambda witness: fail())
+    run(tmp_path, board, seconds=59, agent=agent, start=61)
+    assert agent.judgement_failures == 6
+    assert verdicts(agent)[COUNTER.source][-1].verdict == Verdict.NO_WITNESS  # what nobody judges is not confirmed
     assert capsys.readouterr().err.count("cannot be judged") == 1
-    assert used_uj([r for r in energy_readings(agent) if r.source == COUNTER.source], "GPU-1") == 60 * 300 * S
+    assert used_uj([r for r in energy_readings(agent) if r.source == COUNTER.source], "GPU-1") == 120 * 300 * S
